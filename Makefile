@@ -1,0 +1,58 @@
+# Needs python3 (3.11 or newer) with venv and pip, git and make. Nothing else.
+# `make test` also drives a browser where there is one: Debian's package `chromium` (apt-get install chromium).
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+CHROMIUM ?= /usr/bin/chromium
+export JAX_PLATFORMS ?= cpu
+# No part of the stack may think that it is asked for help or telemetry on a machine without a network.
+export PYDEVD_DISABLE_FILE_VALIDATION := 1
+
+.PHONY: help book serve lab test lint clean exercises picture
+
+help:
+	@echo "make book       build the book into _build/html, every page executed"
+	@echo "make serve      build it and open it on http://127.0.0.1:8000"
+	@echo "make lab        open the exercises in JupyterLab"
+	@echo "make test       lint, types, tests, nbval on the solutions, the built site in a browser"
+	@echo "make exercises  make exercises/*.ipynb and solutions/*.ipynb again from solutions/*.md"
+	@echo "make picture    draw book/_static/lazy.png again"
+	@echo "make clean      remove what was built (the environment in .venv stays)"
+
+$(READY): requirements.lock pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $(READY)
+
+book: $(READY)
+	$(BIN)/python book/_sphinx/build.py
+
+serve: book
+	@echo "The book is on http://127.0.0.1:8000 (Ctrl-C ends it)"
+	$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html 8000
+
+lab: $(READY)
+	$(BIN)/jupyter lab exercises
+
+exercises: $(READY)
+	$(BIN)/python -m lazy_course.grading.generate
+
+# The picture of the README and of the first page: the opening figure of the chapter on the criterion.
+picture: $(READY)
+	$(BIN)/python -c "import jax; from lazy_course.criterion import figures, training; \
+	  figures.opening(training.opening_pair(jax.random.key(0))).savefig('book/_static/lazy.png', dpi=100)"
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: lint book
+	$(BIN)/pytest --nbval solutions
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
+
+clean:
+	rm -rf _build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -1,0 +1,162 @@
+"""The command line: `lazy-course release`, `grade`, `lint` and, for researchers, `reproduce`.
+
+A mistake on the command line, or in a file that it names, is one line on stderr and exit status 2. What a command
+needs is imported when it runs, so that help and mistakes come at once.
+"""
+
+import importlib.util
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Lazy training: a course whose every statement can be run.",
+)
+
+Course = Annotated[Path | None, typer.Option(help="Folder of the course (default: here, or where it is installed).")]
+_PROBLEMS = 1  # exit status of a command that ran and found something wrong
+
+
+@app.callback()
+def _course() -> None:
+    """Keep each command a subcommand, also where there is only one."""
+
+
+@app.command()
+def release(
+    destination: Annotated[Path, typer.Argument(metavar="DEST", help="A .zip file to write, or a folder for it.")],
+    force: Annotated[bool, typer.Option("--force", help="Write over an archive that is there.")] = False,
+    course: Course = None,
+) -> None:
+    """Make the archive that students get: exercises, environment and how to start."""
+    from lazy_course.grading.files import course_root
+    from lazy_course.grading.release import release as make
+
+    typer.echo(make(course_root(course), destination, force=force))
+
+
+@app.command()
+def grade(
+    submissions: Annotated[Path, typer.Argument(help="Folder with <student>/<stem>.ipynb.")],
+    out: Annotated[Path, typer.Option(help="Folder for gradebook.csv, grades.json and feedback/.")],
+    stem: Annotated[list[str] | None, typer.Option(help="Grade this problem set only (may be repeated).")] = None,
+    seed_file: Annotated[Path | None, typer.Option(help="File with a secret text that all seeds come from.")] = None,
+    attempt: Annotated[int, typer.Option(help="Number of the attempt; each draws new inputs.")] = 0,
+    only: Annotated[str | None, typer.Option(help="Grade this student only.")] = None,
+    workers: Annotated[int, typer.Option(help="Submissions that run at the same time.")] = 1,
+    timeout: Annotated[float, typer.Option(help="Seconds that one cell may take.")] = 60.0,
+    no_sandbox: Annotated[bool, typer.Option("--no-sandbox", help="Run students' code unprotected.")] = False,
+    course: Course = None,
+) -> None:
+    """Grade a folder of submissions with nbval."""
+    from lazy_course.grading.errors import GradingError
+    from lazy_course.grading.files import course_root
+    from lazy_course.grading.grade import Settings
+    from lazy_course.grading.grade import grade as run
+    from lazy_course.grading.isolation import Unprotected
+
+    if not no_sandbox:
+        raise GradingError(
+            "there is no sandbox yet, so students' code would run with your rights and could read your files; "
+            "--no-sandbox grades without one (use an account or a container that holds nothing else)"
+        )
+    settings = Settings(
+        course=course_root(course),
+        submissions=submissions,
+        out=out,
+        isolation=Unprotected(),
+        stems=tuple(stem or ()),
+        seed_file=seed_file,
+        attempt=attempt,
+        only=only,
+        workers=workers,
+        timeout=timeout,
+    )
+    run(settings, lambda line: typer.echo(line, err=True))
+    typer.echo(out / "gradebook.csv")
+
+
+@app.command()
+def lint(
+    stems: Annotated[list[str] | None, typer.Argument(metavar="STEM...", help="Problem sets (default: all).")] = None,
+    course: Course = None,
+) -> None:
+    """Check problem sets before students see them."""
+    from lazy_course.grading.files import course_root
+    from lazy_course.grading.generate import sources
+    from lazy_course.grading.lint import lint as check
+    from lazy_course.grading.source import read
+
+    status = 0
+    for path in sources(course_root(course), stems):
+        faults = check(path)
+        problems = read(path)
+        total = sum(question.points for question in problems.questions)
+        typer.echo(f"{path.stem}: {len(problems.questions)} questions, {total:g} points, {len(faults)} faults")
+        for fault in faults:
+            typer.echo(f"  {fault}")
+        status = _PROBLEMS if faults else status
+    raise typer.Exit(status)
+
+
+@app.command()
+def reproduce(
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Of the computation (default: list them).")] = None,
+    names_only: Annotated[bool, typer.Option("--list", help="List the names and run nothing.")] = False,
+) -> None:
+    """Run a long computation again whose record the book reads; it is written where the record is."""
+    from lazy_course.grading.errors import GradingError
+
+    found = _experiments()
+    if name is not None and name not in found:
+        raise GradingError(f"no computation {name!r}; there are {', '.join(found)}")
+    if name is None or names_only:
+        typer.echo("\n".join(found))
+    else:
+        found[name]()
+
+
+def _experiments() -> dict[str, Callable[[], object]]:
+    """The recorded computations by name: what each chapter with an experiment.py has in its REGISTRY."""
+    from lazy_course import registers
+
+    found: dict[str, Callable[[], object]] = {}
+    for stem in registers.chapters():
+        module = f"lazy_course.{stem}.experiment"
+        if importlib.util.find_spec(module) is not None:
+            found |= importlib.import_module(module).REGISTRY
+    return dict(sorted(found.items()))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run a command and leave with its status; every mistake of the user is one line and status 2."""
+    from lazy_course.grading.errors import GradingError
+
+    try:
+        status = app(arguments, standalone_mode=False, prog_name="lazy-course")
+    except (GradingError, OSError, UnicodeError) as error:
+        _complain(str(error))
+    except typer.Abort:
+        sys.exit(130)
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # what click raises for a wrong option or a missing argument
+            raise
+        _complain(error.format_message())
+    else:
+        sys.exit(status if isinstance(status, int) else 0)
+
+
+def _complain(message: str) -> None:
+    line = " ".join(message.split())
+    print(f"lazy-course: {line}", file=sys.stderr)
+    sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

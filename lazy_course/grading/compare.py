@@ -1,0 +1,169 @@
+"""Compare what a probe showed with a reference: value by value, with a tolerance, and in words that teach.
+
+A reason never holds an expected value. Rules: kinds must agree (no boolean or string for a number, but an integer may
+stand for a real number, and a real number for an integer if it is equal to it); shapes must agree; a list of numbers
+may stand for an array; every number must be finite where the reference is; then |got - wanted| <= atol + rtol |wanted|.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from lazy_course.grading.values import Budget, decode
+
+NO_ANSWER = "no answer was written"
+_ONLY_ANSWERS = "only answer cells and the notebook's own cells are run; helpers in cells of your own are not"
+
+
+def stopped(who: str, error: str) -> str:
+    """The cause where `who` stopped with `error` ("NameError: ..."), and what to know about a name that is missing."""
+    return f"{who} stopped with {error}" + (f" ({_ONLY_ANSWERS})" if error.startswith("NameError") else "")
+
+
+def payload_difference(got: Any, wanted: Any, *, rtol: float, atol: float) -> str | None:
+    """Why the payload `got` is not `wanted`, or None if it is right. `got` is not trusted in any way."""
+    if not isinstance(got, dict) or not isinstance(got.get("cases"), list):
+        return "the probe's message is not in the form that a probe writes"
+    if got.get("question") != wanted["question"]:
+        return "the probe's message names another question"
+    if len(got["cases"]) != len(wanted["cases"]):
+        return "the probe's message has another number of cases"
+    if got["cases"] and all(map(_is_stub, got["cases"])):
+        return NO_ANSWER
+    budget = Budget()
+    for number, (case, reference) in enumerate(zip(got["cases"], wanted["cases"], strict=True), start=1):
+        reason = _case_difference(case, decode(reference), budget, rtol=rtol, atol=atol)
+        if reason:
+            return f"case {number} of {len(wanted['cases'])}: {reason}"
+    return None
+
+
+def _is_stub(case: Any) -> bool:
+    return isinstance(case, dict) and case.get("kind") == "error" and case.get("name") == "NotImplementedError"
+
+
+def _case_difference(case: Any, reference: Any, budget: Budget, *, rtol: float, atol: float) -> str | None:
+    if isinstance(case, dict) and case.get("kind") == "error":
+        name, message = str(case.get("name"))[:80], str(case.get("message"))[:200]
+        return f"{NO_ANSWER} for this case" if _is_stub(case) else stopped("your code", f"{name}: {message}")
+    try:
+        value = decode(case, budget)
+    except ValueError as error:
+        return str(error)
+    return difference(value, reference, rtol=rtol, atol=atol)
+
+
+def difference(got: Any, wanted: Any, *, rtol: float, atol: float) -> str | None:
+    """Why the decoded value `got` is not `wanted`, or None if it is right."""
+    got, wanted = _as_array_if_one_is(got, wanted)
+    if _kind(got) != _kind(wanted):
+        return f"the answer is {_kind(got)}, but {_kind(wanted)} is needed"
+    if isinstance(wanted, list):
+        if len(got) != len(wanted):
+            return f"the list has length {len(got)}, but {len(wanted)} is needed"
+        pairs = zip(got, wanted, strict=True)
+        reasons = (difference(one, other, rtol=rtol, atol=atol) for one, other in pairs)
+        several = len(wanted) > 1  # a list of one stands for its entry: a student who returned one array made no list
+        return next((f"entry {i}: {reason}" if several else reason for i, reason in enumerate(reasons) if reason), None)
+    if isinstance(wanted, dict):
+        return _dict_difference(got, wanted, rtol=rtol, atol=atol)
+    if isinstance(wanted, (np.ndarray, int, float)) and not isinstance(wanted, bool):
+        return _number_difference(np.asarray(got), np.asarray(wanted), rtol=rtol, atol=atol)
+    return None if got == wanted else "it is not the right answer"
+
+
+def _dict_difference(got: dict[str, Any], wanted: dict[str, Any], *, rtol: float, atol: float) -> str | None:
+    if got.keys() != wanted.keys():
+        return f"the dictionary must have the keys {', '.join(wanted)}"
+    for key in wanted:
+        reason = difference(got[key], wanted[key], rtol=rtol, atol=atol)
+        if reason:
+            return f"entry {key}: {reason}"
+    return None
+
+
+def _kind(value: Any) -> str:
+    if value is None:
+        return "None"
+    if isinstance(value, np.ndarray):
+        return "an array of true and false" if value.dtype == np.bool_ else "an array of numbers"
+    if isinstance(value, (bool, str, list, dict)):
+        names: dict[type, str] = {bool: "true or false", str: "text", list: "a list", dict: "a dictionary"}
+        return names[type(value)]
+    return "a number"
+
+
+def _as_array_if_one_is(got: Any, wanted: Any) -> tuple[Any, Any]:
+    if isinstance(got, list) and isinstance(wanted, np.ndarray):
+        got = _array_of(got, got)
+    elif isinstance(wanted, list) and isinstance(got, np.ndarray):
+        wanted = _array_of(wanted, wanted)
+    return got, wanted
+
+
+def _array_of(items: Any, otherwise: Any) -> Any:
+    """A rectangular list of plain numbers (or of booleans) as an array, anything else as it was."""
+    leaves: list[Any] = []
+    shape = _shape(items, leaves)
+    kinds = {type(leaf) for leaf in leaves}
+    if shape is None or not (kinds == {bool} or kinds <= {int, float}):
+        return otherwise
+    if kinds == {int} and any(abs(leaf) >= 2**63 for leaf in leaves):
+        return otherwise
+    return np.array(leaves).reshape(shape)
+
+
+def _shape(item: Any, leaves: list[Any]) -> tuple[int, ...] | None:
+    if isinstance(item, np.ndarray):
+        leaves.extend(item.ravel().tolist())
+        return item.shape
+    if not isinstance(item, list):
+        leaves.append(item)
+        return ()
+    shapes = [_shape(entry, leaves) for entry in item]
+    if None in shapes or len(set(shapes)) > 1:
+        return None
+    return (len(item), *((shapes[0] or ()) if shapes else ()))
+
+
+def _number_difference(got: np.ndarray, wanted: np.ndarray, *, rtol: float, atol: float) -> str | None:
+    if got.shape != wanted.shape:
+        return f"the answer has shape {got.shape}, but {wanted.shape} is needed"
+    if wanted.dtype.kind in "iuO":  # integers are exact; a float may stand for one
+        if wanted.dtype.kind == "O" or got.dtype.kind == "O":
+            return None if got.item() == wanted.item() else "the value is not the right one"
+        if not np.array_equal(got, wanted):
+            return _off(int(np.sum(got != wanted)), wanted.size)
+        return None
+    try:
+        got_float = got.astype(np.float64)
+    except OverflowError:
+        return "the value is not the right one"
+    finite = np.isfinite(wanted)
+    if not np.all(np.isfinite(got_float[finite])):
+        return "a value is not finite (nan or infinity)"
+    same = np.array_equal(got_float[~finite], wanted[~finite])  # nan equals nothing, not even nan
+    if not same:
+        return "a value that should be infinite is not"
+    with np.errstate(over="ignore"):
+        gap = np.abs(got_float[finite] - wanted[finite])
+        off = ~(gap <= atol + rtol * np.abs(wanted[finite]))
+    return _off(int(np.sum(off)), wanted.size) if np.any(off) else None
+
+
+def _off(count: int, size: int) -> str:
+    if size == 1:
+        return "the value is not the right one"
+    return f"{count} of {size} entries are not right"
+
+
+def finite_enough(values: Any) -> bool:
+    """Whether a decoded reference can be matched at all: nan cannot."""
+    if isinstance(values, list):
+        return all(finite_enough(value) for value in values)
+    if isinstance(values, dict):
+        return all(finite_enough(value) for value in values.values())
+    if isinstance(values, np.ndarray) and values.dtype.kind == "f":
+        return not bool(np.isnan(values).any())
+    return not (isinstance(values, float) and math.isnan(values))

@@ -1,0 +1,40 @@
+"""Where the course lies on disk, and files that are either whole or not there."""
+
+import hashlib
+import os
+import re
+import tempfile
+from pathlib import Path
+
+
+def course_root(folder: Path | None = None) -> Path:
+    """The folder that holds `solutions/`: `folder`, else the working folder, else the one of this installation."""
+    candidates = [folder] if folder else [Path.cwd(), Path(__file__).resolve().parents[2]]
+    for candidate in candidates:
+        if (candidate / "solutions").is_dir():
+            return candidate.resolve()
+    raise FileNotFoundError(
+        f"no problem sets in {candidates[0]}: it has no folder solutions/; name the course's folder with --course"
+    )
+
+
+def write_atomically(path: Path, content: bytes, mode: int = 0o644) -> None:
+    """Write beside `path` and move into place, so that a reader or a crash never meets half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chmod(temporary, mode)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def file_name(student: str) -> str:
+    """A student's name as a file name: plain letters, and a fingerprint where something had to be replaced."""
+    plain = re.sub(r"[^A-Za-z0-9_-]", "_", student)[:80]
+    return plain if plain == student else f"{plain}-{hashlib.sha256(student.encode()).hexdigest()[:8]}"

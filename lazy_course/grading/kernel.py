@@ -1,0 +1,139 @@
+"""A student's kernel: started inside an isolation, over ipc sockets, and watched while it runs a cell."""
+
+import dataclasses
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from queue import Empty
+from typing import Any
+
+from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
+from jupyter_client.manager import KernelManager
+from nbval.kernel import RunningKernel
+
+from lazy_course.grading.isolation import Isolation
+from lazy_course.grading.values import MIME
+
+SILENCE = 3.0  # seconds to wait for the rest of a cell's messages after its reply
+
+
+class KernelLost(Exception):
+    """The kernel died, or hung until it was killed; the message is a sentence for the student."""
+
+
+@dataclasses.dataclass
+class Outcome:
+    """What one cell did that counts: its error, if any, and the probe messages that it sent."""
+
+    error: str = ""
+    payloads: list[Any] = dataclasses.field(default_factory=list)
+
+
+class _OneKernelSpec(KernelSpecManager):
+    def __init__(self, command: list[str]) -> None:
+        super().__init__()
+        self.command = command
+
+    def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
+        return KernelSpec(argv=self.command, display_name="student", language="python")
+
+
+def environment(home: Path) -> dict[str, str]:
+    """All that a student's kernel learns of the grader's environment: how to find programs, and a home of its own."""
+    return {
+        "PATH": os.defpath,
+        "HOME": str(home),
+        "TMPDIR": str(home),
+        "IPYTHONDIR": str(home / ".ipython"),
+        "LANG": "C.UTF-8",
+        "JAX_PLATFORMS": "cpu",
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+    }
+
+
+class IsolatedKernel(RunningKernel):
+    """nbval's kernel, started by an isolation in `folder` with a clean environment."""
+
+    def __init__(self, isolation: Isolation, folder: Path, number: int, startup_timeout: float = 60.0) -> None:
+        launch = [sys.executable, "-s", "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        command = isolation.wrap([*launch, "--HistoryManager.enabled=False"], folder)
+        self.km = KernelManager(
+            kernel_spec_manager=_OneKernelSpec(command),
+            transport="ipc",
+            ip=str(folder / f"k{number}"),
+            connection_file=str(folder / f"c{number}.json"),
+        )
+        home = folder / "home"
+        home.mkdir(exist_ok=True)
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        self.km.start_kernel(cwd=str(home), env=environment(home), **quiet)
+        self.kc = self.km.client()
+        self.kc.start_channels()
+        try:
+            self.kc.wait_for_ready(timeout=startup_timeout)
+        except RuntimeError:
+            self.kill()
+            raise
+
+    def kill(self) -> None:
+        """End the kernel at once, without asking it."""
+        self.kc.stop_channels()
+        self.km.shutdown_kernel(now=True)
+
+    def run(self, source: str, timeout: float) -> Outcome:
+        """Run one cell; KernelLost if the kernel dies or is not done after `timeout` seconds."""
+        message_id = self.execute_cell_input(source, allow_stdin=False)
+        outcome, deadline = Outcome(), time.monotonic() + timeout
+        replied = 0.0
+        while True:
+            now = time.monotonic()
+            if not replied and now > deadline:
+                raise KernelLost(f"your code was not done after {timeout:g} seconds and was stopped")
+            if replied and now > replied + SILENCE:
+                return outcome  # a flood of output can lose the message that says "idle"
+            message = self._next(0.1)
+            if message is None:
+                if not self.is_alive():
+                    raise KernelLost("your code ended the Python process that it ran in")
+                replied = replied or (time.monotonic() if self._has_replied(message_id) else 0.0)
+            elif _take(message, message_id, outcome):
+                return outcome
+            elif replied:
+                replied = min(time.monotonic(), deadline + SILENCE)
+
+    def _next(self, timeout: float) -> dict[str, Any] | None:
+        try:
+            return self.get_message("iopub", timeout=timeout)
+        except Empty:
+            return None
+        except Exception:  # a student's code can put anything on the socket, also what cannot be read
+            return {}
+
+    def _has_replied(self, message_id: str) -> bool:
+        try:
+            message = self.get_message("shell", timeout=0)
+        except Exception:  # Empty, or not readable
+            return False
+        return _parent(message) == message_id
+
+
+def _parent(message: dict[str, Any]) -> Any:
+    parent = message.get("parent_header")
+    return parent.get("msg_id") if isinstance(parent, dict) else None
+
+
+def _take(message: dict[str, Any], message_id: str, outcome: Outcome) -> bool:
+    """Note what counts of one message; True if it says that the cell is done. Prints and plots are let go."""
+    content = message.get("content")
+    if _parent(message) != message_id or not isinstance(content, dict):
+        return False
+    kind = message.get("msg_type")
+    if kind == "status":
+        return content.get("execution_state") == "idle"
+    if kind == "error":
+        outcome.error = f"{str(content.get('ename'))[:80]}: {str(content.get('evalue'))[:300]}"
+    elif kind == "display_data" and isinstance(content.get("data"), dict) and MIME in content["data"]:
+        outcome.payloads.append(content["data"][MIME])
+    return False

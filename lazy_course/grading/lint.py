@@ -1,0 +1,92 @@
+"""An author's check of a problem set before students see it."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from lazy_course.grading import notebooks, source
+from lazy_course.grading.compare import finite_enough, payload_difference
+from lazy_course.grading.replay import cells, replay
+from lazy_course.grading.source import ProblemSet, Question
+from lazy_course.grading.values import decode
+
+_SEEDS = (101, 202)
+
+
+def lint(path: Path) -> list[str]:
+    """What is wrong with a problem set, one sentence each; empty if nothing is.
+
+    Two seeds must give different references, no probe may show one value in all cases, each planted wrong answer
+    must fail its own question and no other, each stub must raise, points must be stated as the metadata say.
+    """
+    problems = source.read(path)
+    automatic = problems.automatic
+    stubs = {item.id: notebooks.answer_source(item, solved=False) for item in automatic}
+    planted = [(item, wrong) for item in automatic for wrong in item.wrongs]
+    variants = [{"seed": seed, "cells": cells(problems, {})} for seed in _SEEDS]
+    variants.append({"seed": _SEEDS[0], "cells": cells(problems, stubs)})
+    variants += [
+        {"seed": _SEEDS[0], "cells": cells(problems, {item.id: wrong.source}, probes_from=item.id)}
+        for item, wrong in planted
+    ]
+    one, two, blank, *wrongs = replay(variants)
+    found = _stated_points(problems)
+    for question in automatic:
+        found += [f"{question.id}: {fault}" for fault in _references(question, one, two)]
+        if question.id in one:
+            found += [f"{question.id}: {fault}" for fault in _stub(blank.get(question.id))]
+    for (question, wrong), payloads in zip(planted, wrongs, strict=True):
+        for other in automatic[automatic.index(question) :]:
+            fault = _planted(question, other, one, payloads)
+            if fault:
+                found.append(f'{question.id}: the planted answer "{wrong.mistake}" {fault}')
+    return found
+
+
+def _references(question: Question, one: dict[str, Any], two: dict[str, Any]) -> list[str]:
+    if question.id not in one or question.id not in two:
+        return ["its probe shows nothing for the solution"]
+    shown = one[question.id]["cases"]
+    errors = [case for case in shown + two[question.id]["cases"] if case["kind"] == "error"]
+    if errors:
+        return [f"the solution stops with {errors[0]['name']}: {errors[0]['message']}"]
+    found = []
+    if not finite_enough([decode(case) for case in shown]):
+        found.append("the solution gives nan, which nothing equals")
+    tolerance = {"rtol": question.rtol, "atol": question.atol}
+    if payload_difference(one[question.id], two[question.id], **tolerance) is None:
+        found.append("two seeds give the same references: let the probe draw its inputs from rng")
+    if len(shown) < 2 or all(case == shown[0] for case in shown):
+        found.append("the probe shows one value in all cases: let it show several that differ")
+    return found
+
+
+def _stub(payload: Any) -> list[str]:
+    cases = payload["cases"] if payload else []
+    if all(case["kind"] == "error" for case in cases):  # also if the stub stopped its whole cell
+        return []
+    return ["the untouched exercise gives a value; the stub must raise NotImplementedError"]
+
+
+def _planted(question: Question, other: Question, one: dict[str, Any], got: dict[str, Any]) -> str:
+    if other.id not in one:
+        return ""
+    reason = payload_difference(got.get(other.id), one[other.id], rtol=other.rtol, atol=other.atol)
+    if other.id == question.id:
+        return "is marked right" if reason is None else ""
+    return f"also fails {other.id} ({reason})" if reason else ""
+
+
+def _stated_points(problems: ProblemSet) -> list[str]:
+    found = []
+    for question in problems.questions:
+        statement = next(c for c in problems.cells if c.role == "statement" and c.question == question.id)
+        stated = re.search(r"\((\d+(?:\.\d+)?) points?[,)]", statement.source)
+        if not stated or float(stated.group(1)) != question.points:
+            found.append(f'{question.id}: its heading must say "({question.points:g} points)", as the metadata do')
+    total = sum(question.points for question in problems.questions)
+    text = "\n".join(cell.source for cell in problems.cells if cell.kind == "markdown")
+    for sum_stated in re.findall(r"(\d+(?:\.\d+)?) points in (?:all|total)", text):
+        if float(sum_stated) != total:
+            found.append(f"the text says {sum_stated} points in all, but they sum to {total:g}")
+    return found

@@ -1,0 +1,20 @@
+"""Strict numerics for every test: double precision, and no silent broadcast between ranks."""
+
+import os
+
+# Most of a test's time is compilation of a program that runs once: ask XLA for quick code, not for fast code.
+# It has to be said before JAX starts.
+os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_backend_optimization_level=0"
+
+import jax
+import pytest
+
+import lazy_course  # noqa: F401  (switches on double precision)
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture
+def key():
+    """A key for tests that draw; every test gets the same one."""
+    return jax.random.key(20190607)

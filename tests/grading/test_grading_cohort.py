@@ -1,0 +1,385 @@
+"""A cohort through nbval from end to end: right, blank, broken and hostile notebooks, graded in one batch."""
+
+import csv
+import json
+import shutil
+
+import pytest
+
+from lazy_course.grading import grade, isolation, runner, submissions
+from lazy_course.grading.errors import GradingError
+from tests.grading import tiny
+
+SOLVED = tiny.solved()
+FULL = {"double": 2.0, "gradient": 3.0, "is-lazy": 1.0}
+
+
+def _answers(**changes):
+    return SOLVED | {name.replace("_", "-"): text for name, text in changes.items()}
+
+
+def _damage(notebook):
+    """Lose one answer cell, double another, forget the id of a third, and turn the order round."""
+    cells = [cell for cell in notebook["cells"] if cell["id"] != "gradient-answer"]
+    twin = next(cell for cell in cells if cell["id"] == "is-lazy-answer")
+    cells.append(twin | {"source": "def is_lazy(scale):\n    return 0, True"})
+    double = next(cell for cell in cells if cell["id"] == "double-answer")
+    del double["id"], double["metadata"]
+    notebook["cells"] = cells[::-1]
+
+
+def _copy(notebook):
+    """Answer double in a copy, leave the original as it came; put a wrong copy beside a right answer."""
+    for name, text in [("double", SOLVED["double"]), ("is-lazy", "def is_lazy(scale):\n    return 0, True")]:
+        place = next(i for i, cell in enumerate(notebook["cells"]) if cell["id"] == f"{name}-answer")
+        copy = notebook["cells"][place] | {"id": f"copy-of-{name}", "source": text}
+        notebook["cells"].insert(place + 1, copy)
+
+
+def _tamper(notebook):
+    """Tag and rewrite what is not the student's: it must not matter."""
+    for cell in notebook["cells"]:
+        cell["metadata"]["tags"] = ["nbval-skip", "nbval-ignore-output", "raises-exception"]
+        if cell["id"].endswith("-probe"):
+            cell["source"] = "# NBVAL_SKIP"
+
+
+NOISY = """import sys, warnings
+print("text on stderr", file=sys.stderr)
+warnings.warn("a warning")
+def double(x):
+    print("x" * 10_000)
+    print("and on stderr", file=sys.stderr)
+    return x + x
+double"""
+HUSH = "get_ipython().showtraceback = lambda *a, **k: None\nassert False\n"
+EQUAL = """class Right(float):
+    def __eq__(self, other): return True
+    __hash__ = float.__hash__
+    __ne__ = lambda self, other: False
+def double(x):
+    return Right(7.0)
+"""
+MASKED = "\nprint = sum = np = probe = display = None\ndef range(*a): raise SystemExit\n"
+MUTE = """import IPython.display, lazy_course.grading.probe as stolen
+stolen.show = lambda question, answer, **k: IPython.display.display(
+    {"application/vnd.lazy-course.probe+json": {"question": question, "cases": [{"kind": "right"}] * 8}}, raw=True)
+"""
+LOUD = """from IPython.display import display
+def double(x):
+    display({"application/vnd.lazy-course.probe+json": {"question": "double", "cases": []}}, raw=True)
+    return 2 * x
+"""
+HELPED = "def gradient(*arguments):\n    return my_helper(*arguments)"
+COPIED = {name: text for name, text in SOLVED.items() if name == "is-lazy"} | {"gradient": HELPED}
+NOTEBOOKS = {
+    "solved": tiny.submission(SOLVED),
+    "blank": tiny.submission(),
+    "wrong": tiny.submission(_answers(double="def double(x):\n    return 3 * x", gradient="def gradient(: pass")),
+    "hush": tiny.submission(_answers(double=HUSH, gradient="# NBVAL_SKIP\ndef gradient(*a):\n    return 0.0"), _tamper),
+    "equal": tiny.submission(_answers(double=EQUAL, gradient=SOLVED["gradient"] + MASKED)),
+    "exit": tiny.submission(_answers(gradient="def gradient(*a):\n    import os\n    os._exit(0)")),
+    "loop": tiny.submission(_answers(double="while True:\n    pass")),
+    "noisy": tiny.submission(_answers(double=NOISY)),
+    "mute": tiny.submission(_answers(double=SOLVED["double"] + "\n" + MUTE)),
+    "loud": tiny.submission(_answers(double=LOUD, is_lazy="raise ValueError('\\x1b[31m<b>')")),
+    "damaged": tiny.submission(SOLVED, _damage),
+    "copied": tiny.submission(COPIED, _copy),
+    "text": b"Dear instructor, my answers are attached.",
+    "empty": b"",
+    "half": tiny.submission(SOLVED)[:700],
+    "latin": "\xe9t\xe9".encode("latin-1"),
+    "old": tiny.submission(SOLVED, lambda notebook: notebook.update(nbformat=3)),
+    "number": b"7",
+    "deep": b"[" * 100_000,
+    "shapeless": b'{"nbformat": 4, "cells": [1, null, {"source": 3}, {"source": [4], "metadata": []}]}',
+    "=cmd|' /C calc'!A0<script>alert(1)</script>": b"{}",
+}
+EXPECTED: dict[str, dict[str, float]] = {name: {} for name in NOTEBOOKS} | {
+    "solved": FULL,
+    "wrong": {"is-lazy": 1.0},
+    "hush": {"is-lazy": 1.0},
+    "equal": {"gradient": 3.0, "is-lazy": 1.0},
+    "exit": {"double": 2.0, "is-lazy": 1.0},
+    "loop": {"gradient": 3.0, "is-lazy": 1.0},
+    "noisy": FULL,
+    "loud": {"gradient": 3.0},
+    "damaged": {"double": 2.0},
+    "copied": {"is-lazy": 1.0},
+}
+
+
+def _settings(root, **changes):
+    base = {
+        "course": root / "course",
+        "submissions": root / "submissions",
+        "out": root / "out",
+        "isolation": isolation.Unprotected(),
+        "seed_file": root / "seed",
+        "workers": 2,
+        "timeout": 6.0,
+    }
+    return grade.Settings(**(base | changes))
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory):
+    root = tmp_path_factory.mktemp("cohort")
+    (root / "course" / "solutions").mkdir(parents=True)
+    shutil.copy(tiny.TINY, root / "course" / "solutions" / "tiny.md")
+    (root / "seed").write_text("a secret of the tests\n")
+    for student, content in NOTEBOOKS.items():
+        folder = root / "submissions" / student.replace("/", "_")
+        folder.mkdir(parents=True)
+        (folder / "tiny.ipynb").write_bytes(content)
+    (root / "submissions" / "nobody").mkdir()
+    (root / "submissions" / "blank" / "conftest.py").write_text(f"open({str(root / 'trap')!r}, 'w')")
+    (root / "submissions" / "link").mkdir()
+    (root / "submissions" / "link" / "tiny.ipynb").symlink_to(root / "submissions" / "solved" / "tiny.ipynb")
+    said: list[str] = []
+    records = grade.grade(_settings(root), said.append)
+    return root, {record["student"]: record for record in records}, said
+
+
+def _cause(cohort, student, question):
+    return cohort[1][student]["marks"][question]["cause"]
+
+
+@pytest.mark.parametrize("student", NOTEBOOKS)
+def test_marks_are_those_of_right_values_and_no_others(cohort, student):
+    marks = cohort[1][student.replace("/", "_")]["marks"]
+    given = {name: mark["points"] for name, mark in marks.items() if mark["points"]}
+    assert given == EXPECTED[student], marks
+
+
+@pytest.mark.parametrize(
+    ("student", "question", "cause"),
+    [
+        ("blank", "double", "no answer was written"),
+        ("wrong", "double", "case 1 of 3: the value is not the right one"),
+        ("wrong", "gradient", "SyntaxError"),
+        ("hush", "gradient", "a number, but an array of numbers is needed"),
+        ("equal", "double", "not the right one"),
+        ("exit", "gradient", "ended the Python process"),
+        ("loop", "double", "not done after 6 seconds"),
+        ("mute", "gradient", "another number of cases"),
+        ("mute", "is-lazy", "not in the form that a probe writes"),
+        ("loud", "double", "sent 4 messages"),
+        ("loud", "is-lazy", r"your cell stopped with ValueError: \x1b[31m<b>"),
+        ("damaged", "gradient", "the answer cell of gradient is missing"),
+        ("damaged", "is-lazy", "2 times with different content"),
+        (
+            "copied",
+            "double",
+            "no answer was written; there are two answer cells of double; the one with the original id",
+        ),
+        (
+            "copied",
+            "gradient",
+            "your code stopped with NameError: name 'my_helper' is not defined (only answer cells and the notebook's "
+            "own cells are run; helpers in cells of your own are not)",
+        ),
+        ("copied", "proof", "nothing was written"),
+        ("blank", "proof", "nothing was written"),
+        ("solved", "proof", "to be marked by hand (4 points)"),
+        ("text", "double", "valid JSON"),
+        ("text", "proof", "valid JSON"),
+        ("empty", "double", "the file is empty"),
+        ("half", "double", "valid JSON"),
+        ("latin", "double", "not UTF-8"),
+        ("old", "double", "format 3, and 4 is needed"),
+        ("number", "double", "no notebook format"),
+        ("deep", "double", "valid JSON"),
+        ("shapeless", "double", "is missing"),
+        ("nobody", "double", "no file tiny.ipynb was handed in"),
+        ("link", "double", "link"),
+    ],
+)
+def test_each_lost_mark_has_its_cause(cohort, student, question, cause):
+    assert cause in _cause(cohort, student, question)
+
+
+def test_a_cell_that_lost_its_id_is_found_by_its_marker_and_that_is_said(cohort):
+    assert "found by its marker" in cohort[1]["damaged"]["marks"]["double"]["note"]
+
+
+def test_a_copy_beside_an_answer_is_said_also_with_full_marks(cohort):
+    root, records, said = cohort
+    notice = "there are two answer cells of is-lazy; the one with the original id was graded"
+    assert records["copied"]["marks"]["is-lazy"] == {
+        "out_of": 1.0, "marking": "auto", "note": notice, "written": True, "points": 1.0, "cause": "",
+    }  # fmt: skip
+    page = (root / "out" / "feedback" / "copied.html").read_text()
+    assert f"right<br>{notice}" in page
+    assert page.count("there are two answer cells of double") == 1
+    assert any(notice in line for line in said)
+
+
+def test_two_written_answers_are_both_read(cohort):
+    notebook = json.loads(NOTEBOOKS["blank"])
+    cell = next(cell for cell in notebook["cells"] if cell["id"] == "proof-written")
+    notebook["cells"].append(cell | {"id": "another", "source": "A proof."})
+    answer = submissions.answers(submissions.cells_of(json.dumps(notebook).encode()), tiny.problems())["proof"]
+    assert (answer.written, answer.note) == (True, "there are two answer cells of proof; read all of them")
+
+
+def test_a_conftest_beside_a_submission_is_not_run(cohort):
+    assert not (cohort[0] / "trap").exists()
+
+
+def test_the_gradebook_is_a_table_without_formulas(cohort):
+    root, records, _ = cohort
+    with open(root / "out" / "gradebook.csv", newline="") as file:
+        head, *rows = list(csv.reader(file))
+    assert head == [
+        "student", "tiny/double (2)", "tiny/gradient (3)", "tiny/is-lazy (1)", "tiny/proof (4, by hand)", "total",
+        "out of",
+    ]  # fmt: skip
+    table = {row[0]: row[1:] for row in rows}
+    assert table["solved"] == ["2", "3", "1", "", "6", "10"]
+    assert table["blank"] == ["0", "0", "0", "0", "0", "10"]
+    assert table["text"] == ["0", "0", "0", "", "0", "10"]
+    assert table["nobody"] == ["", "", "", "", "", "10"]
+    assert len(rows) == len(NOTEBOOKS) + 2 == len(records)
+    assert not any(cell.startswith(("=", "+", "-", "@")) for row in rows for cell in row)
+
+
+def test_feedback_is_escaped_teaches_and_gives_no_value(cohort):
+    root, _, _ = cohort
+    page = (root / "out" / "feedback" / "wrong.html").read_text()
+    assert "Hint: Twice a number is the number plus itself." in page
+    assert "Hint: Small is lazy." not in page
+    assert "4 points wait for a mark by hand" in page
+    blank = (root / "out" / "feedback" / "blank.html").read_text()
+    assert "no answer was written" in blank
+    assert "Hint" not in blank
+    nobody = (root / "out" / "feedback" / "nobody.html").read_text()
+    assert "no file came" in nobody
+    assert "double" not in nobody
+    damaged = (root / "out" / "feedback" / "damaged.html").read_text()
+    assert "Hint: The gradient" not in damaged  # its cell is missing: nothing was attempted
+    assert "none (unprotected)" in page
+    pages = list((root / "out" / "feedback").iterdir())
+    assert len(pages) == len(NOTEBOOKS) + 2
+    assert not any("<script>" in each.read_text() for each in pages)
+
+
+def test_grades_json_has_what_a_regrade_needs(cohort):
+    root, records, _ = cohort
+    grades = json.loads((root / "out" / "grades.json").read_text())
+    assert grades["settings"] == {"isolation": "none (unprotected)", "attempt": 0, "cell_timeout": 6.0}
+    assert {"jax", "nbval", "python"} <= set(grades["versions"])
+    assert {record["student"]: record for record in grades["records"]} == records
+    assert len({record["seed"] for record in grades["records"]}) == len(records)
+    assert records["solved"]["waiting"] == 4.0
+
+
+def test_a_second_run_grades_only_what_is_new(cohort, monkeypatch, tmp_path):
+    root, _, _ = cohort
+    out = tmp_path / "out"
+    shutil.copytree(root / "out", out)
+    calls = []
+
+    def run(notebook, *arguments, **keywords):
+        calls.append(notebook)
+        return [], "not run in this test"
+
+    monkeypatch.setattr(runner, "run", run)
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    grade.grade(_settings(root, out=out), lambda line: None)
+    assert calls == []
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+    (out / "records" / "tiny" / "solved.json").write_text('{"half":')  # what no run leaves behind
+    with pytest.raises(GradingError, match="did not run to its end"):
+        grade.grade(_settings(root, out=out), lambda line: None)
+    assert len(calls) == 1
+    with pytest.raises(GradingError, match="did not run to its end"):
+        grade.grade(_settings(root, out=out, attempt=1, only="blank"), lambda line: None)
+
+
+def test_a_worker_that_dies_costs_marks_but_is_not_final(cohort, monkeypatch, tmp_path):
+    root, _, _ = cohort
+    said: list[str] = []
+    monkeypatch.setattr(grade._Batch, "_references", lambda self, chunk, fonts: [{}] * len(chunk))
+    monkeypatch.setattr(runner, "run", lambda *a, **k: ([{"question": "double", "right": True, "cause": ""}], "lost"))
+    records = grade.grade(_settings(root, out=tmp_path, only="solved"), said.append)
+    assert [record["student"] for record in records] == ["solved"]
+    assert records[0]["marks"]["double"]["points"] == 2.0
+    assert records[0]["marks"]["gradient"] == {
+        "out_of": 3.0, "marking": "auto", "note": "", "written": True, "points": 0, "cause": "lost",
+    }  # fmt: skip
+    assert records[0]["complete"] is False
+
+
+def test_a_solution_that_fails_stops_grading_as_the_instructors_error(cohort, tmp_path):
+    root, _, _ = cohort
+    solutions = tmp_path / "course" / "solutions"
+    solutions.mkdir(parents=True)
+    text = tiny.TINY.read_text().replace("return secret_factor_tiny * x", "return unknown * x")
+    (solutions / "tiny.md").write_text(text)
+    with pytest.raises(GradingError, match="solution of tiny fails: double"):
+        grade.grade(_settings(root, course=tmp_path / "course", out=tmp_path / "out"), lambda line: None)
+
+
+@pytest.fixture
+def two_sets(tmp_path, monkeypatch):
+    """A course of two sets, of which ann handed in the first and bob none; no kernel is needed for these files."""
+    for name in ("other", "tiny"):
+        (tmp_path / "course" / "solutions").mkdir(parents=True, exist_ok=True)
+        shutil.copy(tiny.TINY, tmp_path / "course" / "solutions" / f"{name}.md")
+    for student in ("ann", "bob"):
+        (tmp_path / "submissions" / student).mkdir(parents=True)
+    (tmp_path / "submissions" / "ann" / "tiny.ipynb").write_bytes(b"7")
+    (tmp_path / "seed").write_text("a secret of the tests\n")
+    monkeypatch.setattr(grade._Batch, "_references", lambda self, chunk, fonts: [{}] * len(chunk))
+    return tmp_path
+
+
+def test_a_set_that_nobody_handed_in_is_left_out(two_sets):
+    records = grade.grade(_settings(two_sets), lambda line: None)
+    assert {record["stem"] for record in records} == {"tiny"}
+    head, ann, bob = (two_sets / "out" / "gradebook.csv").read_text().splitlines()
+    assert "other/" not in head
+    assert ann == "ann,0,0,0,,0,10"
+    assert bob == "bob,,,,,,10"
+    assert "other" not in (two_sets / "out" / "feedback" / "ann.html").read_text()
+
+
+def test_a_set_that_is_asked_for_stays_and_an_absent_file_is_no_zero(two_sets):
+    grade.grade(_settings(two_sets, stems=("other", "tiny")), lambda line: None)
+    _, ann, bob = (two_sets / "out" / "gradebook.csv").read_text().splitlines()
+    assert ann == "ann,,,,,0,0,0,,0,20"
+    assert bob == "bob,,,,,,,,,,20"
+    page = (two_sets / "out" / "feedback" / "ann.html").read_text()
+    assert "<h2>other</h2>\n<p>no file came" in page
+    kept = json.loads((two_sets / "out" / "grades.json").read_text())["records"]
+    absent = [record for record in kept if not record["came"]]
+    assert len(absent) == 3
+    assert {mark["points"] for record in absent for mark in record["marks"].values()} == {None}
+    assert {record["waiting"] for record in absent} == {0}
+
+
+def test_folders_without_any_file_are_a_mistake_of_the_command(two_sets):
+    (two_sets / "submissions" / "ann" / "tiny.ipynb").rename(two_sets / "submissions" / "ann" / "Tiny (1).ipynb")
+    with pytest.raises(GradingError, match=r"no file of a problem set; expected <student>/ with some of other.ipynb"):
+        grade.grade(_settings(two_sets), lambda line: None)
+
+
+def test_seeds_differ_between_students_attempts_sets_and_secrets():
+    changes = [("s", "a", "x", 0), ("s", "a", "y", 0), ("s", "a", "x", 1), ("s", "b", "x", 0), ("t", "a", "x", 0)]
+    seeds = {grade.student_seed(*arguments) for arguments in changes}
+    assert len(seeds) == 5
+    assert all(0 <= seed < 2**53 for seed in seeds)
+
+
+def test_a_loose_file_is_a_submission_where_one_set_is_graded(tmp_path):
+    from lazy_course.grading.submissions import discover
+
+    (tmp_path / "ann.ipynb").write_bytes(b"")
+    (tmp_path / ".hidden").mkdir()
+    assert [item.student for item in discover(tmp_path, ["tiny"])] == ["ann"]
+    with pytest.raises(GradingError, match="holds no submissions"):
+        discover(tmp_path, ["tiny", "other"])
+    (tmp_path / "ann").mkdir()
+    with pytest.raises(GradingError, match="keep one of the two"):
+        discover(tmp_path, ["tiny"])

@@ -1,0 +1,32 @@
+"""What the grader's tests share: a tiny problem set, and notebooks made from its exercise."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from lazy_course.grading import notebooks, source
+
+DATA = Path(__file__).parent / "data"
+TINY = DATA / "tiny.md"
+QUESTIONS = ("double", "gradient", "is-lazy")
+
+
+def problems() -> source.ProblemSet:
+    return source.read(TINY)
+
+
+def solved() -> dict[str, str]:
+    return {item.id: notebooks.answer_source(item, solved=True) for item in problems().questions}
+
+
+def submission(answers: dict[str, str] | None = None, change: Callable[[dict[str, Any]], Any] | None = None) -> bytes:
+    """The exercise as a student hands it in, with `answers` by question; `change` may break the notebook."""
+    notebook = json.loads(notebooks.to_bytes(notebooks.exercise(problems())))
+    for cell in notebook["cells"]:
+        course = cell["metadata"].get("lazy_course", {})
+        if course.get("role") in ("answer", "written") and course["question"] in (answers or {}):
+            cell["source"] = (answers or {})[course["question"]]
+    if change:
+        change(notebook)
+    return json.dumps(notebook).encode()

@@ -1,0 +1,111 @@
+"""Each page of the built book, opened in Chromium with every other host blocked."""
+
+import re
+
+import pytest
+import yaml
+from axe_playwright_python.sync_playwright import Axe
+
+from tests.house.rules import ROOT
+
+pytestmark = pytest.mark.site
+
+TOC = yaml.safe_load((ROOT / "_toc.yml").read_text())
+PAGES = [TOC["root"], *(chapter["file"] for part in TOC["parts"] for chapter in part["chapters"])]
+VISIBLE_TEXT = """article => {
+    const copy = article.cloneNode(true);
+    copy.querySelectorAll('pre, code').forEach(e => e.remove());
+    return copy.textContent;
+}"""
+
+
+@pytest.fixture(scope="module", params=PAGES)
+def seen(request, visit):
+    """One page, opened once for all the tests of this module."""
+    return visit(f"{request.param}.html")
+
+
+def has_math(html, seen):
+    return 'class="math' in (html / seen.page.url.removeprefix(seen.address)).read_text()
+
+
+def test_a_page_opens_alone_in_the_world(seen):
+    assert seen.faults == []
+    assert seen.page.locator("article h1").count() == 1
+
+
+def test_math_is_rendered(html, seen):
+    formulas = seen.page.locator("mjx-container").count()
+    assert (formulas > 0) == has_math(html, seen)
+    assert seen.page.locator("mjx-merror, [data-mml-node='merror']").count() == 0
+    # What MathJax was given and did not turn into a formula would still stand there as TeX.
+    left = [text for text in seen.page.locator(".math").all_inner_texts() if re.search(r"\\[(\[]", text)]
+    assert left == []
+
+
+def test_some_pages_have_math(html):
+    assert sum('class="math' in (html / f"{page}.html").read_text() for page in PAGES) >= 4
+
+
+def test_no_markup_is_shown_as_text(seen):
+    """A nested directive that MyST did not take shows its fence, without any warning of the build."""
+    text = seen.page.locator("article").first.evaluate(VISIBLE_TEXT)
+    assert len(text) > 100
+    assert not re.search(r"```|:::|\{(prf|code-cell|glue|math|cite|doc|ref|eq|numref)[:}]|:label:|<unit>", text)
+
+
+@pytest.mark.parametrize("width", [360, 768, 1440])
+def test_no_page_is_wider_than_its_window(seen, width):
+    seen.page.set_viewport_size({"width": width, "height": 900})
+    over = seen.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert over <= 0
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_no_serious_barrier(seen, mode):
+    seen.page.emulate_media(color_scheme=mode)
+    seen.page.wait_for_timeout(300)  # the theme fades from one mode to the other
+    assert seen.page.evaluate("document.documentElement.dataset.theme") == mode
+    # Without preload axe asks for style sheets again, and finds a 404 of its own making.
+    found = Axe().run(seen.page, options={"preload": False}).response["violations"]
+    serious = [(v["id"], v["nodes"][0]["html"][:200]) for v in found if v["impact"] in {"serious", "critical"}]
+    assert serious == []
+
+
+def test_every_internal_link_is_alive(html):
+    pages = sorted(html.glob("book/*.html")) + sorted(html.glob("exercises/*.html"))
+    assert pages
+    text = {page: page.read_text() for page in pages}
+    dead, anchors = [], 0
+    for page, content in text.items():
+        for link in re.findall(r'(?:href|src)="([^"]*)"', content):
+            if re.match(r"[a-z]+:|//", link):
+                continue
+            target, _, anchor = link.partition("#")
+            target = target.partition("?")[0]
+            other = (page.parent / target).resolve() if target else page
+            anchors += bool(anchor)
+            lost = anchor and other in text and not re.search(rf'(id|name)="{re.escape(anchor)}"', text[other])
+            if lost or not other.exists():
+                dead.append(f"{page.name} -> {link}")
+    assert anchors > 50
+    assert dead == []
+
+
+def test_no_solution_reaches_the_built_book(html):
+    """The book's pages, sources and downloads hold no line that stands only between solution markers."""
+    secret = set()
+    for source in sorted((ROOT / "solutions").glob("*.md")):
+        blocks = re.findall(r"BEGIN SOLUTION(.*?)END SOLUTION", source.read_text(), re.S)
+        assert blocks
+        lines = {line.strip() for block in blocks for line in block.splitlines() if len(line.strip()) > 30}
+        open_text = (ROOT / "exercises" / f"{source.stem}.ipynb").read_text()
+        secret |= {line for line in lines if line not in open_text}
+    assert secret
+    files = [
+        p for p in html.rglob("*") if p.suffix in {".html", ".ipynb", ".md", ".txt", ".js"} and "mathjax" not in p.parts
+    ]
+    leaks = [
+        (p.name, line) for p in files for text in [p.read_text(errors="replace")] for line in secret if line in text
+    ]
+    assert leaks == []

@@ -1,0 +1,81 @@
+"""The kept measurements: complete, plausible, and reproduced in part."""
+
+import jax
+import numpy as np
+import pytest
+
+from lazy_course.uniform_bounds import experiment, features, numerics
+
+
+@pytest.mark.parametrize("section", sorted(experiment.SECTIONS))
+def test_every_section_is_kept_with_its_settings(section):
+    kept = experiment.load(section)
+    assert kept["values"]
+    assert kept["settings"]
+    assert kept["seconds"] > 0
+    assert set(kept["versions"]) == {"jax", "diffrax", "numpy"}
+
+
+def test_an_unknown_section_is_refused():
+    with pytest.raises(ValueError, match="section"):
+        experiment.main(["nothing"])
+
+
+def test_kept_gaps_are_flat_and_below_both_bounds():
+    """Three models, two losses: within 1 % of the last value from alpha = 100 on, and below both explicit bounds."""
+    kept, steps = experiment.load("gaps"), experiment.load("steps")
+    alphas = np.asarray(kept["settings"]["alphas"])
+    assert len(kept["values"]) == 3
+    for name, values in kept["values"].items():
+        scaled = np.asarray(values["parameter_gap"])
+        assert np.max(np.abs(scaled[:, alphas >= 100] / scaled[:, -1:] - 1)) < 0.01
+        for weight, row in zip(kept["settings"]["weights"], scaled, strict=True):
+            case = steps["values"][f"{name}, c = {weight:g}"]
+            assert np.max(row) < case["path"][-1][2] < case["uniform"][-1][2]
+            assert all(bound >= measured for _, measured, bound in case["path"] + case["uniform"])
+
+
+def test_kept_gaps_are_reproduced():
+    kept = experiment.load("gaps")
+    problem = numerics.problems(jax.random.key(kept["settings"]["seed"]))["diagonal"]
+    fresh = numerics.gap_sweep(problem, [30.0, 100.0, 1e3, 1e5])
+    wanted = np.asarray(kept["values"]["diagonal"]["parameter_gap"])[:, [2, 3, 4, 6]]
+    assert np.asarray(fresh.parameter_gap) == pytest.approx(wanted, rel=1e-6)
+
+
+def test_the_onset_is_reproduced():
+    """Two draws of the first shape, by the same bisection."""
+    kept = experiment.load("pessimism")["values"][0]
+    n, m = kept["n"], kept["m"]
+    drawn = [numerics.input_problem(jax.random.key(1000 * n + 10 * m + j), n=n, m=m) for j in range(2)]
+    assert experiment.onset(drawn) == pytest.approx(kept["onset"][:2], rel=1e-6)
+
+
+def test_thresholds_are_above_the_onset():
+    for row in experiment.load("pessimism")["values"]:
+        onset, path, uniform = (np.asarray(row[name]) for name in ("onset", "path", "uniform"))
+        assert np.all(np.isnan(onset) | (onset < path))
+        assert np.all(path < uniform / 16)
+
+
+def test_the_share_left_is_reproduced():
+    kept = experiment.load("dimension")
+    fresh = float(features.left_over(jax.random.key(200), d=2, m=2))
+    assert fresh == pytest.approx(kept["values"]["2"][0][0], rel=1e-6)
+    last = {int(d): np.mean(rows[-1]) for d, rows in kept["values"].items()}
+    assert last[2] < 1e-3 < last[5] < last[40]
+
+
+def test_the_tangent_features_are_the_derivatives():
+    """Features at m = 3, d = 2 against jax's Jacobian of the network."""
+    key = jax.random.key(8)
+    x = features.sphere(jax.random.key(9), 5, 2)
+    key_a, key_b = jax.random.split(key)
+    a, b = jax.random.normal(key_a, (3, 2), dtype=float), jax.random.normal(key_b, (3,), dtype=float)
+
+    def network(b, a):
+        return jax.nn.relu(x @ a.T) @ b / 3**0.5
+
+    by_b, by_a = jax.jacobian(network, argnums=(0, 1))(b, a)
+    expected = np.concatenate([np.asarray(by_b), np.asarray(by_a).reshape(5, -1)], axis=1)
+    assert np.asarray(features.tangent_features(key, x, 3)) == pytest.approx(expected)
