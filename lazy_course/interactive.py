@@ -44,9 +44,9 @@ slider.disabled = false;
 PAGE = """<div class="lazy-slider">
 <div role="img" aria-label="{alt}">{plot}</div>
 <div class="lazy-slider-control"><label for="{name}-slider">{label}</label>
+<span id="{name}-value" class="lazy-slider-value" aria-hidden="true">{value}</span>
 <input type="range" id="{name}-slider" min="0" max="{last}" step="1" value="{start}" aria-valuetext="{value}"
- autocomplete="off" disabled>
-<span id="{name}-value" class="lazy-slider-value" aria-hidden="true">{value}</span></div>
+ autocomplete="off" disabled></div>
 <noscript><p>This figure moves with JavaScript only. {twin}</p></noscript>
 </div>"""
 
