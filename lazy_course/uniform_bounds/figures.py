@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from lazy_course import style
 from lazy_course.uniform_bounds.metrics import Ratios
+from lazy_course.uniform_bounds.sharp import SharpGap
 from lazy_course.uniform_bounds.surface import Case, Settled, Slide, surface
 
 BLUE, VERMILION, GREEN, BLACK = (style.COLOURS[name] for name in ("blue", "vermilion", "green", "black"))
@@ -69,7 +70,7 @@ def no_logarithm(gaps: dict[str, Any]) -> Figure:
 
 @style.styled
 def bounds_beside(gaps: dict[str, Any], steps: dict[str, Any]) -> Figure:
-    """The constants of both theorems beside the measured alpha^2 sup, six cases."""
+    """The constants of both theorems beside the measured alpha^2 sup, six cases; for c = 0 that of the sharp gap."""
     fig, axis = style.figure(height=3.8)
     names = list(steps["values"])
     measured = [steps["values"][name]["path"][-1][1] for name in names]
@@ -174,5 +175,37 @@ def dimensions(measured: dict[str, Any]) -> Figure:
 def steps_table(rows: list[tuple[str, float, float]]) -> str:
     """The steps of a proof as a Markdown table: measured, bound, and how many times too large."""
     lines = ["| step | measured | bound | factor |", "| --- | --- | --- | --- |"]
-    lines += [f"| {name.replace('|', '&#124;')} | {m:.3g} | {b:.3g} | {b / m:.3g} |" for name, m, b in rows]
+    lines += [f"| {name} | {_rounded(m)} | {_rounded(b)} | {_rounded(b / m)} |" for name, m, b in rows]
     return "\n".join(lines)
+
+
+def limits_table(gaps: dict[str, Any], limits: dict[str, Any]) -> str:
+    """The scaled gap at the largest alpha beside its limit sup |v1|, as a Markdown table."""
+    lines = [
+        r"| model | $c$ | $\alpha^2\sup_t\lVert w_\alpha-\bar w_\alpha\rVert$ at $10^5$ | $\sup_t\lVert v_1\rVert$ |",
+        "| --- | --- | --- | --- |",
+    ]
+    for name, values in gaps["values"].items():
+        for weight, row, limit in zip(
+            gaps["settings"]["weights"], values["parameter_gap"], limits["values"][name], strict=True
+        ):
+            lines.append(f"| {name} | {weight:g} | {row[-1]:.6f} | {limit:.6f} |")
+    return "\n".join(lines)
+
+
+def sharp_table(seen: SharpGap) -> str:
+    """The scaled gap of the complex square beside both bounds, as a Markdown table."""
+    lines = [
+        r"| $\alpha$ | $\alpha^2\sup_t\lVert w_\alpha-\bar w_\alpha\rVert$ | sharp bound | bound (iv) |",
+        "| --- | --- | --- | --- |",
+    ]
+    lines += [f"| {alpha:g} | {m:.5f} | {s:.5f} | {p:.5f} |" for alpha, m, s, p in zip(*seen, strict=True)]
+    return "\n".join(lines)
+
+
+def _rounded(value: float) -> str:
+    """Three digits, and a large number as a product with a power of ten."""
+    if value < 1e5:
+        return f"{float(f'{value:.3g}'):g}"
+    mantissa, exponent = f"{value:.1e}".split("e")
+    return rf"${mantissa}\cdot10^{{{int(exponent)}}}$"

@@ -14,7 +14,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PyTree
 
-from lazy_course import models
+from lazy_course import expansion, models
 from lazy_course.certificate import Certificate, certificate
 from lazy_course.flows import GapTrajectory, flow_gap, norm_over_time, solve_flow_gap
 from lazy_course.lipschitz import SLOPES, lipschitz_of_differential
@@ -121,9 +121,15 @@ def _sweep(h: AffineMap, params0: PyTree, target: Array, weights: Array, alphas:
     return jax.vmap(lambda weight: jax.vmap(lambda alpha: one(weight, alpha))(alphas))(weights)
 
 
-def gap_sweep(problem: Problem, alphas: RealArray | list[float], *, weights: tuple[float, ...] = (0.0, 3.0)) -> Sweep:
-    r"""The scaled gaps of a problem for many alpha and log-cosh weights; flow times up to $30/\sigma^2$."""
-    times = long_times(certified(problem))
+def gap_sweep(
+    problem: Problem,
+    alphas: RealArray | list[float],
+    *,
+    weights: tuple[float, ...] = (0.0, 3.0),
+    times: np.ndarray | None = None,
+) -> Sweep:
+    r"""The scaled gaps of a problem for many alpha and log-cosh weights; flow times up to $30/\sigma^2$ by default."""
+    times = long_times(certified(problem)) if times is None else times
     return _sweep(
         problem.h,
         problem.params0,
@@ -132,6 +138,13 @@ def gap_sweep(problem: Problem, alphas: RealArray | list[float], *, weights: tup
         jnp.asarray(alphas, dtype=float),
         jnp.asarray(times),
     )
+
+
+def limiting_gap(problem: Problem) -> float:
+    r"""$\sup_t\|v_1(t)\|$, the limit of $\alpha^2\sup_t\|w - \bar w\|$; flow times up to $30/(m\sigma^2)$."""
+    times = long_times(certified(problem))
+    first = expansion.first_correction(problem.h, problem.params0, problem.loss, times=times)
+    return float(jnp.max(norm_over_time(first.correction)))
 
 
 class Step(NamedTuple):
@@ -203,13 +216,19 @@ def uniform_steps(problem: Problem, alpha: float) -> list[Step]:
     unit = lip * d**2 / sigma**3
     first, second = 12 * kappa**3 * c.conditioning * unit, 30 * (kappa * c.conditioning) ** 4 * unit
     return [
-        Step("travel, alpha sup |w - w0|", float(np.max(seen.travel)), travel),
-        Step("integral of |grad R(y)|", _integral(times, seen.gradient), c.smoothness * kappa**0.5 * d / c.rate),
-        Step("integral of the forcing", _integral(times, seen.forcing), k / (2 * c.rate)),
-        Step("integral of the discrepancy", _integral(times, seen.discrepancy), k / (8 * c.rate**2 * sigma)),
-        Step("first integral", _integral(times, seen.turned), first),
-        Step("second integral", _integral(times, seen.pulled), second),
-        Step("gap, alpha^2 sup |w - wbar|", float(np.max(seen.parameter_gap)), first + second),
+        Step(r"way, $\alpha\sup_t\lVert w_\alpha-w_0\rVert$", float(np.max(seen.travel)), travel),
+        Step(r"$\int\lVert\nabla R(y)\rVert$", _integral(times, seen.gradient), c.smoothness * kappa**0.5 * d / c.rate),
+        Step(
+            r"$\alpha\int\lVert(\Sigma(t)-\Sigma_0)\nabla R(y)\rVert$", _integral(times, seen.forcing), k / (2 * c.rate)
+        ),
+        Step(r"$\alpha\int e$", _integral(times, seen.discrepancy), k / (8 * c.rate**2 * sigma)),
+        Step(r"first integral of step 6, times $\alpha$", _integral(times, seen.turned), first),
+        Step(r"second integral, times $\alpha$", _integral(times, seen.pulled), second),
+        Step(
+            r"gap, $\alpha^2\sup_t\lVert w_\alpha-\bar w_\alpha\rVert$",
+            float(np.max(seen.parameter_gap)),
+            first + second,
+        ),
     ]
 
 
@@ -220,12 +239,16 @@ def path_steps(problem: Problem, alpha: float) -> list[Step]:
     omega = float(np.sqrt(1 - 2 * c.lip_dh * energy / (alpha * c.sigma_min**2)))
     length = 2 * energy / ((1 + omega) * c.sigma_min)
     unit = c.lip_dh * length**2 / (2 * c.sigma_min)
+    gap = float(np.max(seen.parameter_gap))
+    # kappa = 1: the loss is a multiple of the square loss, and the sharp bound holds.
+    quadratic = [Step("the same gap, for a quadratic loss", gap, unit * float(np.hypot(1, 1 / omega)))]
     return [
-        Step("path length, alpha s", _integral(times, seen.speed), length),
-        Step("integral of |(J - J0)^T grad R|", _integral(times, seen.turned), unit / omega),
-        Step("discrepancy e, supremum", float(np.max(seen.discrepancy)), unit * (1 + 1 / omega)),
-        Step("remainder of h, pulled back", float(np.max(seen.remainder)), unit),
-        Step("gap, alpha^2 sup |w - wbar|", float(np.max(seen.parameter_gap)), unit * (2 + 1 / omega)),
+        Step(r"length of the path, $\alpha s$", _integral(times, seen.speed), length),
+        Step(r"$\alpha\int\lVert(J-J_0)^\top\nabla R(y)\rVert$", _integral(times, seen.turned), unit / omega),
+        Step(r"$\alpha\sup_t e$", float(np.max(seen.discrepancy)), unit * (1 + 1 / omega)),
+        Step(r"remainder of $h$, $\alpha\sup_t\lVert J_0^\dagger\rho\rVert$", float(np.max(seen.remainder)), unit),
+        Step(r"gap, $\alpha^2\sup_t\lVert w_\alpha-\bar w_\alpha\rVert$", gap, unit * (2 + 1 / omega)),
+        *(quadratic if c.condition_number == 1 else []),
     ]
 
 

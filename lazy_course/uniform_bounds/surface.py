@@ -137,6 +137,12 @@ def late_rates(settled: Settled) -> np.ndarray:
     return np.asarray(slopes)
 
 
+def scaled_gaps(settled: Settled) -> np.ndarray:
+    r"""$\alpha^2\sup_t\|w_\alpha - \bar w_\alpha\|$ for each alpha."""
+    gaps = np.linalg.norm(settled.params - settled.linearized_params, axis=2)
+    return settled.alphas**2 * np.max(gaps, axis=1)
+
+
 class Surface(NamedTuple):
     """A patch of the surface alpha h and of its tangent plane at 0, both over the same grid: (3, k, k) each."""
 

@@ -60,6 +60,19 @@ def under_parameterized_travel() -> Derived:
     )
 
 
+def gradients_in_the_tangent_space() -> Derived:
+    """grad R_alpha - Q grad R = Q (grad R(Y) - grad R(X)) + Dgamma^T grad R(Y), for DY = (Id; Dgamma), Q = (Id 0)."""
+    at_y, at_x = Matrix(sp.symbols("g1:5")), Matrix(sp.symbols("k1:5"))
+    slope = Matrix(2, 2, sp.symbols("c0:4"))
+    rise, project = Matrix.vstack(sp.eye(2), slope), Matrix.hstack(sp.eye(2), sp.zeros(2, 2))
+    left = rise.T * at_y - project * at_x
+    right = project * (at_y - at_x) + slope.T * at_y[2:, :]
+    checks = {f"entry {i + 1}": sp.expand((left - right)[i]) for i in range(2)}
+    difference = Symbol(r"{\nabla R_\alpha(X)-Q\nabla R(X)}")
+    split = Symbol(r"{Q(\nabla R(Y)-\nabla R(X))+D\gamma^\top\nabla R(Y)}")
+    return Derived(Eq(difference, split, evaluate=False), checks)
+
+
 def figure_eight() -> tuple[Symbol, Matrix]:
     """The immersed curve h(w) = (sin w, sin(2w)): it passes through 0 at w = 0 and at w = pi."""
     w = Symbol("w", real=True)
@@ -188,6 +201,7 @@ def all_examples() -> dict[str, Derived]:
         graph_over_the_tangent,
         restricted_convexity,
         under_parameterized_travel,
+        gradients_in_the_tangent_space,
         local_minimum,
         shrinking_domain,
         gradient_on_the_chart,

@@ -9,10 +9,11 @@ import pytest
 
 from lazy_course import certificate as certificates
 from lazy_course import models
-from lazy_course.certificate import certificate, verify
+from lazy_course.certificate import certificate
 from lazy_course.lipschitz import SLOPES, lipschitz_of_differential
 from lazy_course.losses import log_cosh_loss, square_loss
 from lazy_course.models import ACTIVATIONS
+from lazy_course.verification import verify
 
 
 def hill(w):
@@ -160,6 +161,8 @@ def test_below_the_threshold_is_refused():
     c = certificate(hill, START, loss, lip_dh=3.0)
     with pytest.raises(ValueError, match=r"alpha: expected more than 0\.75"):
         verify(c, hill, START, loss, alpha=0.7, times=[0.0, 1.0])
+    with pytest.raises(ValueError, match=r"the path-length theorem applies for alpha > 0\.75"):
+        verify(c, hill, START, loss, alpha=0.7, times=[0.0, 1.0])
     with pytest.raises(ValueError, match="alpha: expected more than 12"):
         verify(c, hill, START, loss, alpha=5.0, times=[0.0, 1.0], theorem="uniform")
     singular = certificate(lambda w: 0 * w, START, loss, lip_dh=3.0)
@@ -179,6 +182,53 @@ def test_bad_input_is_refused():
         lipschitz_of_differential(relu, models.init_two_layer(jax.random.key(0), 2, 4))
     with pytest.raises(ValueError, match="no bound"):
         lipschitz_of_differential(hill, START)
+
+
+class Claimed:
+    """A loss that says of itself what it is told to."""
+
+    def __init__(self, m, big_m, minimizer):
+        self.strong_convexity, self.smoothness, self.minimizer = m, big_m, jnp.asarray(minimizer)
+
+    def __call__(self, y):
+        return 0.5 * jnp.sum((y - 0.5) ** 2)
+
+
+@pytest.mark.parametrize(
+    ("m", "big_m", "minimizer", "says"),
+    [
+        (0.0, 1.0, [0.5], "0 < strong_convexity"),
+        (2.0, 1.0, [0.5], "0 < strong_convexity"),
+        (1.0, np.inf, [0.5], "0 < strong_convexity"),
+        (1.0, 1.0, [0.5, 0.5], r"shape \(1,\)"),
+        (1.0, 1.0, [0.7], "zero gradient"),
+    ],
+)
+def test_a_loss_that_contradicts_itself_is_refused(m, big_m, minimizer, says):
+    with pytest.raises(ValueError, match=says):
+        certificate(hill, START, Claimed(m, big_m, minimizer), lip_dh=3.0)
+
+
+def test_a_jacobian_that_is_not_finite_is_refused():
+    with pytest.raises(ValueError, match="finite Jacobian"):
+        certificate(lambda w: jnp.sqrt(w), START, square_loss([0.5]), lip_dh=3.0)
+
+
+def test_records_show_themselves_as_tables():
+    loss = square_loss([0.5])
+    c = certificate(hill, START, loss, lip_dh=3.0)
+    text = c._repr_markdown_()
+    assert "| $C_0$ | 0.04167 |" in text
+    assert r"| Theorem 2.4 from $\alpha >$ | 12 |" in text
+    assert c.reason in text
+    singular = certificate(lambda w: 0 * w, START, loss, lip_dh=3.0)._repr_markdown_()
+    assert "| inf |" in singular
+    assert "not over-parameterized" in singular
+    shown = verify(c, hill, START, loss, alpha=2.0, times=[0.0, 0.5, 3.0])._repr_markdown_()
+    assert shown.count("| yes |") == 4
+    lie = certificate(hill, START, loss, lip_dh=0.3)
+    assert "| NO |" in verify(lie, hill, START, loss, alpha=3.0, times=[0.0, 0.5, 6.0])._repr_markdown_()
+    assert {line.count("|") for line in shown.splitlines()} == {6}
 
 
 @pytest.mark.parametrize("name", sorted(SLOPES))

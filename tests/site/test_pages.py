@@ -53,10 +53,11 @@ def test_some_pages_have_math(html):
 
 
 def test_no_markup_is_shown_as_text(seen):
-    """A nested directive that MyST did not take shows its fence, without any warning of the build."""
+    """What MyST did not take is shown without a warning: a nested directive with its fence, a table with its pipes."""
     text = seen.page.locator("article").first.evaluate(VISIBLE_TEXT)
     assert len(text) > 100
     assert not re.search(r"```|:::|\{(prf|code-cell|glue|math|cite|doc|ref|eq|numref)[:}]|:label:|<unit>", text)
+    assert not re.search(r"\|\s*(—|-{3,})\s*\|", text)
 
 
 @pytest.mark.parametrize("width", [360, 768, 1440])

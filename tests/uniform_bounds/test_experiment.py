@@ -35,6 +35,18 @@ def test_kept_gaps_are_flat_and_below_both_bounds():
             assert all(bound >= measured for _, measured, bound in case["path"] + case["uniform"])
 
 
+def test_kept_gaps_tend_to_the_kept_limits():
+    """At 1e5 the scaled gap is sup |v1| up to O(1/alpha), for every model and both losses."""
+    kept, limits = experiment.load("gaps"), experiment.load("limits")
+    alphas = np.asarray(kept["settings"]["alphas"])
+    for name, values in kept["values"].items():
+        off = np.abs(np.asarray(values["parameter_gap"]) / np.asarray(limits["values"][name])[:, None] - 1)
+        assert np.max(off[:, -1]) < 1e-5
+        assert np.all(off[:, -1] < off[:, alphas == 100][:, 0])
+    problem = numerics.problems(jax.random.key(limits["settings"]["seed"]))["diagonal"]
+    assert numerics.limiting_gap(problem) == pytest.approx(limits["values"]["diagonal"][0], rel=1e-6)
+
+
 def test_kept_gaps_are_reproduced():
     kept = experiment.load("gaps")
     problem = numerics.problems(jax.random.key(kept["settings"]["seed"]))["diagonal"]

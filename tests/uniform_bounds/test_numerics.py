@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from lazy_course import expansion
-from lazy_course.certificate import certificate, path_bounds, uniform_bounds
+from lazy_course.certificate import certificate
 from lazy_course.flows import gradient_flow, norm_over_time
 from lazy_course.losses import square_loss
 from lazy_course.uniform_bounds import derivation, numerics, path_length
 from lazy_course.uniform_bounds.derivation import ALPHA, CONVEX, SIGMA, SMOOTH, TIME, A, D, L, S, spelled
 from lazy_course.uniform_bounds.path_length import OMEGA, E
+from lazy_course.verification import path_bounds, uniform_bounds
 
 ALPHAS = [30.0, 100.0, 1e3, 1e5]
 

@@ -50,9 +50,24 @@ def test_the_rate_tends_to_that_of_the_linearized_flow():
     assert np.polyfit(np.log(ALPHAS[1:]), np.log(errors[1:]), 1)[0] == pytest.approx(-1.0, abs=0.05)
 
 
+def test_the_gap_has_no_logarithm_at_rank_r():
+    """alpha^2 sup |w - wbar| settles: a logarithm would have grown by 1.25 from 1e4 to 1e5, it moves by 1e-3."""
+    scaled = surface.scaled_gaps(settled())
+    assert scaled[-1] == pytest.approx(scaled[-2], rel=1e-3)
+    assert scaled[-1] == pytest.approx(scaled[-3], rel=1e-2)
+    assert scaled[-1] > 1.0, "a gap of a smaller order would test nothing"
+    outputs = np.linalg.norm(settled().outputs - settled().linearized_outputs, axis=2).max(axis=1) * ALPHAS
+    assert outputs[-1] == pytest.approx(outputs[-3], rel=1e-2)
+
+
 def test_the_end_is_a_local_minimum_near_the_start():
     """The gradient vanishes, the Hessian is positive semidefinite with a kernel of dimension p - r = 1."""
     case, done = surface.neuron(), settled()
+    # The distance to the limit falls at the rate of the linearized flow too.
+    away = np.linalg.norm(done.params[-1] - done.params[-1, -1:], axis=1)
+    late = (away < 1e-3 * away[0]) & (away > 1e-6 * away[0])
+    slope = -np.polyfit(done.times[-1][late], np.log(away[late]), 1)[0]
+    assert slope == pytest.approx(surface.tangent_rate(case), rel=1e-2)
     travel = np.asarray(ALPHAS) * np.linalg.norm(done.params[:, -1] - np.asarray(case.start), axis=1)
     assert np.ptp(travel[1:]) < 0.01 * travel[-1], "w - w0 is O(1/alpha)"
     for alpha, w in zip(ALPHAS[:2], done.params[:2, -1], strict=True):
