@@ -60,17 +60,15 @@ def grade(
     from lazy_course.grading.grade import Settings
     from lazy_course.grading.grade import grade as run
     from lazy_course.grading.isolation import Unprotected
+    from lazy_course.grading.sandbox import Bubblewrap, trouble
 
-    if not no_sandbox:
-        raise GradingError(
-            "there is no sandbox yet, so students' code would run with your rights and could read your files; "
-            "--no-sandbox grades without one (use an account or a container that holds nothing else)"
-        )
+    if not no_sandbox and (reason := trouble()):
+        raise GradingError(reason)
     settings = Settings(
         course=course_root(course),
         submissions=submissions,
         out=out,
-        isolation=Unprotected(),
+        isolation=Unprotected() if no_sandbox else Bubblewrap(),
         stems=tuple(stem or ()),
         seed_file=seed_file,
         attempt=attempt,

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -38,3 +39,13 @@ def file_name(student: str) -> str:
     """A student's name as a file name: plain letters, and a fingerprint where something had to be replaced."""
     plain = re.sub(r"[^A-Za-z0-9_-]", "_", student)[:80]
     return plain if plain == student else f"{plain}-{hashlib.sha256(student.encode()).hexdigest()[:8]}"
+
+
+def carry_fonts(source: Path | None, target: Path | None) -> None:
+    """Copy matplotlib's list of fonts, and nothing else, from one home to another."""
+    if source is None or target is None:
+        return
+    for path in source.glob(".cache/matplotlib/fontlist-*.json"):
+        destination = target / ".cache" / "matplotlib"
+        destination.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, destination / path.name)

@@ -22,6 +22,7 @@ from lazy_course.grading.compare import NO_ANSWER
 from lazy_course.grading.errors import GradingError
 from lazy_course.grading.files import file_name, write_atomically
 from lazy_course.grading.isolation import Isolation
+from lazy_course.grading.sandbox import Bubblewrap, sees
 from lazy_course.grading.source import ProblemSet, Question
 from lazy_course.grading.submissions import Submission, printable
 
@@ -50,6 +51,7 @@ def grade(settings: Settings, tell: Callable[[str], None] = print) -> list[dict[
     """Grade all submissions, write gradebook.csv, grades.json and feedback/, and return the records."""
     if settings.workers < 1 or settings.timeout <= 0 or settings.attempt < 0:
         raise GradingError("--workers must be at least 1, --timeout above 0 and --attempt at least 0")
+    _demand_hidden(settings)
     paths = generate.sources(settings.course, list(settings.stems) or None)
     sets = {path.stem: source.read(path) for path in paths}
     found = submissions.discover(settings.submissions, list(sets))
@@ -66,6 +68,14 @@ def grade(settings: Settings, tell: Callable[[str], None] = print) -> list[dict[
     records = [record for item in found if (record := _read(_record_path(settings.out, item)))]
     report.write(settings.out, sets, records, _about(settings))
     return records
+
+
+def _demand_hidden(settings: Settings) -> None:
+    """GradingError if a folder that a student must not read lies where the sandbox shows the system."""
+    secret = [settings.submissions, settings.out, settings.course / "solutions", settings.seed_file]
+    shown = [path for path in secret if path and settings.isolation.name == Bubblewrap.name and sees(path)]
+    if shown:
+        raise GradingError(f"{shown[0]} lies in a folder that the sandbox shows to students' code; move it elsewhere")
 
 
 def _of_sets_that_came(folder: Path, found: list[Submission]) -> list[Submission]:

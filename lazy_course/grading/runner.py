@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from typing import Any
 
 import nbformat
 
+from lazy_course.grading.files import carry_fonts
 from lazy_course.grading.isolation import Isolation
 from lazy_course.grading.notebooks import to_bytes
 
@@ -44,7 +44,7 @@ def run(
         (student / "home").mkdir(parents=True)
         (own / "graded.ipynb").write_bytes(to_bytes(notebook))
         (own / "pytest.ini").write_text("[pytest]\n")
-        _carry_fonts(fonts, student / "home")
+        carry_fonts(fonts, student / "home")
         job = {
             "notebook": str(own / "graded.ipynb"),
             "folder": str(student),
@@ -54,7 +54,7 @@ def run(
         }
         lines, trouble = _talk(json.dumps(job).encode(), own, limit=120.0 + 2 * cells * timeout)
         if references is None:
-            _carry_fonts(student / "home", fonts)
+            carry_fonts(student / "home", fonts)
     return lines, trouble
 
 
@@ -95,13 +95,3 @@ def _talk(job: bytes, folder: Path, *, limit: float) -> tuple[list[dict[str, Any
 def _end(process: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-
-
-def _carry_fonts(source: Path | None, target: Path | None) -> None:
-    """Copy matplotlib's list of fonts, and nothing else, from one home to another."""
-    if source is None or target is None:
-        return
-    for path in source.glob(".cache/matplotlib/fontlist-*.json"):
-        destination = target / ".cache" / "matplotlib"
-        destination.mkdir(parents=True, exist_ok=True)
-        shutil.copy(path, destination / path.name)
