@@ -51,6 +51,7 @@ def grade(
     only: Annotated[str | None, typer.Option(help="Grade this student only.")] = None,
     workers: Annotated[int, typer.Option(help="Submissions that run at the same time.")] = 1,
     timeout: Annotated[float, typer.Option(help="Seconds that one cell may take.")] = 60.0,
+    late: Annotated[Path | None, typer.Option(help="TOML table of due times and of what late days cost.")] = None,
     no_sandbox: Annotated[bool, typer.Option("--no-sandbox", help="Run students' code unprotected.")] = False,
     course: Course = None,
 ) -> None:
@@ -75,6 +76,7 @@ def grade(
         only=only,
         workers=workers,
         timeout=timeout,
+        late=late,
     )
     run(settings, lambda line: typer.echo(line, err=True))
     typer.echo(out / "gradebook.csv")

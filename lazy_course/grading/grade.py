@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from lazy_course.grading import generate, report, runner, source, submissions, template
+from lazy_course.grading import generate, hand, late, report, runner, source, submissions, template
 from lazy_course.grading.compare import NO_ANSWER
 from lazy_course.grading.errors import GradingError
 from lazy_course.grading.files import file_name, write_atomically
@@ -27,7 +27,7 @@ from lazy_course.grading.source import ProblemSet, Question
 from lazy_course.grading.submissions import Submission, printable
 
 NOT_WRITTEN = "nothing was written"
-_FORMAT = 2  # of a record; those of another format are graded again
+_FORMAT = 3  # of a record; those of another format are graded again
 _CHUNK = 50  # students whose references come out of one kernel
 
 
@@ -45,6 +45,7 @@ class Settings:
     only: str | None = None
     workers: int = 1
     timeout: float = 60.0
+    late: Path | None = None
 
 
 def grade(settings: Settings, tell: Callable[[str], None] = print) -> list[dict[str, Any]]:
@@ -52,6 +53,7 @@ def grade(settings: Settings, tell: Callable[[str], None] = print) -> list[dict[
     if settings.workers < 1 or settings.timeout <= 0 or settings.attempt < 0:
         raise GradingError("--workers must be at least 1, --timeout above 0 and --attempt at least 0")
     _demand_hidden(settings)
+    table = late.read(settings.late)
     paths = generate.sources(settings.course, list(settings.stems) or None)
     sets = {path.stem: source.read(path) for path in paths}
     found = submissions.discover(settings.submissions, list(sets))
@@ -65,7 +67,9 @@ def grade(settings: Settings, tell: Callable[[str], None] = print) -> list[dict[
     for path in paths:
         batch = _Batch(settings, sets[path.stem], digest=submissions.digest(path.read_bytes()), secret=secret)
         batch.run([item for item in found if item.stem == path.stem], tell)
-    records = [record for item in found if (record := _read(_record_path(settings.out, item)))]
+    pairs = [(item, record) for item in found if (record := _read(_record_path(settings.out, item)))]
+    marked = hand.update(settings.out / "hand_marks.csv", [record for _, record in pairs])
+    records = [table.applied(record, item.modified()) for (item, _), record in zip(pairs, marked, strict=True)]
     report.write(settings.out, sets, records, _about(settings))
     return records
 
@@ -254,6 +258,7 @@ class _Batch:
 
 def _mark(question: Question, right: bool, cause: str, answer: submissions.Answer) -> dict[str, Any]:
     base = {"out_of": question.points, "marking": question.marking, "note": answer.note, "written": answer.written}
+    base["answer"] = answer.source or ""
     if question.marking == "hand":
         return base | _by_hand(question, answer)
     if right:

@@ -208,6 +208,7 @@ def test_a_copy_beside_an_answer_is_said_also_with_full_marks(cohort):
     notice = "there are two answer cells of is-lazy; the one with the original id was graded"
     assert records["copied"]["marks"]["is-lazy"] == {
         "out_of": 1.0, "marking": "auto", "note": notice, "written": True, "points": 1.0, "cause": "",
+        "answer": SOLVED["is-lazy"],
     }  # fmt: skip
     page = (root / "out" / "feedback" / "copied.html").read_text()
     assert f"right<br>{notice}" in page
@@ -259,6 +260,10 @@ def test_feedback_is_escaped_teaches_and_gives_no_value(cohort):
     damaged = (root / "out" / "feedback" / "damaged.html").read_text()
     assert "Hint: The gradient" not in damaged  # its cell is missing: nothing was attempted
     assert "none (unprotected)" in page
+    assert (
+        "<summary>Your answer</summary><pre># Answer to double (keep this line)\ndef double(x):\n    return 3 * x"
+        in page
+    )
     pages = list((root / "out" / "feedback").iterdir())
     assert len(pages) == len(NOTEBOOKS) + 2
     assert not any("<script>" in each.read_text() for each in pages)
@@ -307,6 +312,7 @@ def test_a_worker_that_dies_costs_marks_but_is_not_final(cohort, monkeypatch, tm
     assert records[0]["marks"]["double"]["points"] == 2.0
     assert records[0]["marks"]["gradient"] == {
         "out_of": 3.0, "marking": "auto", "note": "", "written": True, "points": 0, "cause": "lost",
+        "answer": SOLVED["gradient"],
     }  # fmt: skip
     assert records[0]["complete"] is False
 
