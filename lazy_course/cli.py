@@ -50,6 +50,7 @@ def grade(
     attempt: Annotated[int, typer.Option(help="Number of the attempt; each draws new inputs.")] = 0,
     only: Annotated[str | None, typer.Option(help="Grade this student only.")] = None,
     workers: Annotated[int, typer.Option(help="Submissions that run at the same time.")] = 1,
+    scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler whose workers run them.")] = None,
     timeout: Annotated[float, typer.Option(help="Seconds that one cell may take.")] = 60.0,
     late: Annotated[Path | None, typer.Option(help="TOML table of due times and of what late days cost.")] = None,
     no_sandbox: Annotated[bool, typer.Option("--no-sandbox", help="Run students' code unprotected.")] = False,
@@ -77,8 +78,14 @@ def grade(
         workers=workers,
         timeout=timeout,
         late=late,
+        scheduler=scheduler,
     )
-    run(settings, lambda line: typer.echo(line, err=True))
+    if sys.stderr.isatty():
+        from lazy_course.grading.progress import with_bar
+
+        with_bar(run, settings)
+    else:
+        run(settings, lambda line: typer.echo(line, err=True))
     typer.echo(out / "gradebook.csv")
 
 

@@ -3,9 +3,10 @@
 import hashlib
 import os
 import re
-import shutil
 import tempfile
 from pathlib import Path
+
+_FONTS = ".cache/matplotlib"
 
 
 def course_root(folder: Path | None = None) -> Path:
@@ -41,11 +42,13 @@ def file_name(student: str) -> str:
     return plain if plain == student else f"{plain}-{hashlib.sha256(student.encode()).hexdigest()[:8]}"
 
 
-def carry_fonts(source: Path | None, target: Path | None) -> None:
-    """Copy matplotlib's list of fonts, and nothing else, from one home to another."""
-    if source is None or target is None:
-        return
-    for path in source.glob(".cache/matplotlib/fontlist-*.json"):
-        destination = target / ".cache" / "matplotlib"
-        destination.mkdir(parents=True, exist_ok=True)
-        shutil.copy(path, destination / path.name)
+def fonts_in(home: Path) -> dict[str, bytes]:
+    """Matplotlib's lists of fonts in a home, by file name: what each new home would have to make again."""
+    return {path.name: path.read_bytes() for path in home.glob(f"{_FONTS}/fontlist-*.json")}
+
+
+def put_fonts(home: Path, fonts: dict[str, bytes]) -> None:
+    """Put lists of fonts into a home."""
+    for name, content in fonts.items():
+        (home / _FONTS).mkdir(parents=True, exist_ok=True)
+        (home / _FONTS / name).write_bytes(content)

@@ -17,7 +17,7 @@ from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import KernelManager
 from nbval.kernel import RunningKernel
 
-from lazy_course.grading.files import carry_fonts
+from lazy_course.grading.files import fonts_in, put_fonts
 from lazy_course.grading.isolation import Isolation
 from lazy_course.grading.sandbox import family
 from lazy_course.grading.values import MIME
@@ -82,7 +82,7 @@ class IsolatedKernel(RunningKernel):
         self.folder = Path(self.own.name)
         home = self.folder / "home"
         home.mkdir()
-        carry_fonts(folder / "home", home)
+        put_fonts(home, fonts_in(folder / "home"))
         command = isolation.wrap([*launch, "--HistoryManager.enabled=False"], self.folder)
         self.isolation, self.looked = isolation, 0.0
         # A message above the size is not taken in, and neither is what that connection sends until it is made again.

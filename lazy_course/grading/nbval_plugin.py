@@ -15,7 +15,7 @@ import pytest
 
 from lazy_course.grading import isolation
 from lazy_course.grading.compare import payload_difference, stopped
-from lazy_course.grading.files import carry_fonts
+from lazy_course.grading.files import fonts_in, put_fonts
 from lazy_course.grading.kernel import IsolatedKernel, KernelLost, Outcome
 from lazy_course.grading.stand_in import stand_in
 
@@ -64,7 +64,7 @@ class GradedFile(nbval.plugin.IPyNbFile):
         """End the kernel."""
         if self.kernel is not None:
             if self.job.references is None:  # the solution ran: its home can be trusted
-                carry_fonts(self.kernel.folder / "home", Path(self.job.folder) / "home")
+                put_fonts(Path(self.job.folder) / "home", fonts_in(self.kernel.folder / "home"))
             self.kernel.kill()
             self.kernel = None
 

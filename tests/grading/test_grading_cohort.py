@@ -284,7 +284,7 @@ def test_a_second_run_grades_only_what_is_new(cohort, monkeypatch, tmp_path):
 
     def run(notebook, *arguments, **keywords):
         calls.append(notebook)
-        return [], "not run in this test"
+        return [], "not run in this test", {}
 
     monkeypatch.setattr(runner, "run", run)
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
@@ -302,8 +302,10 @@ def test_a_second_run_grades_only_what_is_new(cohort, monkeypatch, tmp_path):
 def test_a_worker_that_dies_costs_marks_but_is_not_final(cohort, monkeypatch, tmp_path):
     root, _, _ = cohort
     said: list[str] = []
-    monkeypatch.setattr(grade._Batch, "_references", lambda self, chunk, fonts: [{}] * len(chunk))
-    monkeypatch.setattr(runner, "run", lambda *a, **k: ([{"question": "double", "right": True, "cause": ""}], "lost"))
+    monkeypatch.setattr(grade._Batch, "_references", lambda self, chunk, fonts: ([{}] * len(chunk), {}))
+    monkeypatch.setattr(
+        runner, "run", lambda *a, **k: ([{"question": "double", "right": True, "cause": ""}], "lost", {})
+    )
     records = grade.grade(_settings(root, out=tmp_path, only="solved"), said.append)
     assert [record["student"] for record in records] == ["solved"]
     assert records[0]["marks"]["double"]["points"] == 2.0
@@ -334,7 +336,7 @@ def two_sets(tmp_path, monkeypatch):
         (tmp_path / "submissions" / student).mkdir(parents=True)
     (tmp_path / "submissions" / "ann" / "tiny.ipynb").write_bytes(b"7")
     (tmp_path / "seed").write_text("a secret of the tests\n")
-    monkeypatch.setattr(grade._Batch, "_references", lambda self, chunk, fonts: [{}] * len(chunk))
+    monkeypatch.setattr(grade._Batch, "_references", lambda self, chunk, fonts: ([{}] * len(chunk), {}))
     return tmp_path
 
 
