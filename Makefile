@@ -1,5 +1,6 @@
 # Needs python3 (3.11 or newer) with venv and pip, git and make. Nothing else.
-# `make test` also drives a browser where there is one: Debian's package `chromium` (apt-get install chromium).
+# `make test` also drives a browser and tries the grader's sandbox where they are: Debian's packages `chromium` and
+# `bubblewrap` (apt-get install chromium bubblewrap).
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin

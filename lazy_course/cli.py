@@ -50,7 +50,9 @@ def grade(
     attempt: Annotated[int, typer.Option(help="Number of the attempt; each draws new inputs.")] = 0,
     only: Annotated[str | None, typer.Option(help="Grade this student only.")] = None,
     workers: Annotated[int, typer.Option(help="Submissions that run at the same time.")] = 1,
+    scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler whose workers run them.")] = None,
     timeout: Annotated[float, typer.Option(help="Seconds that one cell may take.")] = 60.0,
+    late: Annotated[Path | None, typer.Option(help="TOML table of due times and of what late days cost.")] = None,
     no_sandbox: Annotated[bool, typer.Option("--no-sandbox", help="Run students' code unprotected.")] = False,
     course: Course = None,
 ) -> None:
@@ -60,25 +62,30 @@ def grade(
     from lazy_course.grading.grade import Settings
     from lazy_course.grading.grade import grade as run
     from lazy_course.grading.isolation import Unprotected
+    from lazy_course.grading.sandbox import Bubblewrap, trouble
 
-    if not no_sandbox:
-        raise GradingError(
-            "there is no sandbox yet, so students' code would run with your rights and could read your files; "
-            "--no-sandbox grades without one (use an account or a container that holds nothing else)"
-        )
+    if not no_sandbox and (reason := trouble()):
+        raise GradingError(reason)
     settings = Settings(
         course=course_root(course),
         submissions=submissions,
         out=out,
-        isolation=Unprotected(),
+        isolation=Unprotected() if no_sandbox else Bubblewrap(),
         stems=tuple(stem or ()),
         seed_file=seed_file,
         attempt=attempt,
         only=only,
         workers=workers,
         timeout=timeout,
+        late=late,
+        scheduler=scheduler,
     )
-    run(settings, lambda line: typer.echo(line, err=True))
+    if sys.stderr.isatty():
+        from lazy_course.grading.progress import with_bar
+
+        with_bar(run, settings)
+    else:
+        run(settings, lambda line: typer.echo(line, err=True))
     typer.echo(out / "gradebook.csv")
 
 

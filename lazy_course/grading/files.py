@@ -6,6 +6,8 @@ import re
 import tempfile
 from pathlib import Path
 
+_FONTS = ".cache/matplotlib"
+
 
 def course_root(folder: Path | None = None) -> Path:
     """The folder that holds `solutions/`: `folder`, else the working folder, else the one of this installation."""
@@ -38,3 +40,15 @@ def file_name(student: str) -> str:
     """A student's name as a file name: plain letters, and a fingerprint where something had to be replaced."""
     plain = re.sub(r"[^A-Za-z0-9_-]", "_", student)[:80]
     return plain if plain == student else f"{plain}-{hashlib.sha256(student.encode()).hexdigest()[:8]}"
+
+
+def fonts_in(home: Path) -> dict[str, bytes]:
+    """Matplotlib's lists of fonts in a home, by file name: what each new home would have to make again."""
+    return {path.name: path.read_bytes() for path in home.glob(f"{_FONTS}/fontlist-*.json")}
+
+
+def put_fonts(home: Path, fonts: dict[str, bytes]) -> None:
+    """Put lists of fonts into a home."""
+    for name, content in fonts.items():
+        (home / _FONTS).mkdir(parents=True, exist_ok=True)
+        (home / _FONTS / name).write_bytes(content)

@@ -11,23 +11,33 @@ import dataclasses
 import hashlib
 import json
 import secrets
-import tempfile
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from lazy_course.grading import generate, report, runner, source, submissions, template
-from lazy_course.grading.compare import NO_ANSWER
+from distributed import Client
+
+from lazy_course.grading import generate, hand, late, report, runner, source, submissions, template
+from lazy_course.grading.crew import Verdicts, crew, run_all
 from lazy_course.grading.errors import GradingError
 from lazy_course.grading.files import file_name, write_atomically
 from lazy_course.grading.isolation import Isolation
-from lazy_course.grading.source import ProblemSet, Question
+from lazy_course.grading.marks import mark
+from lazy_course.grading.notebooks import to_bytes
+from lazy_course.grading.sandbox import Bubblewrap, sees
+from lazy_course.grading.source import ProblemSet
 from lazy_course.grading.submissions import Submission, printable
 
-NOT_WRITTEN = "nothing was written"
-_FORMAT = 2  # of a record; those of another format are graded again
+_FORMAT = 3  # of a record; those of another format are graded again
 _CHUNK = 50  # students whose references come out of one kernel
+
+
+Tell = Callable[[str], None]
+Advance = Callable[[str, int, int], None]
+
+
+def _ignore(stem: str, done: int, of: int) -> None:
+    pass
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,12 +54,19 @@ class Settings:
     only: str | None = None
     workers: int = 1
     timeout: float = 60.0
+    late: Path | None = None
+    scheduler: str | None = None
 
 
-def grade(settings: Settings, tell: Callable[[str], None] = print) -> list[dict[str, Any]]:
-    """Grade all submissions, write gradebook.csv, grades.json and feedback/, and return the records."""
+def grade(settings: Settings, tell: Tell = print, advance: Advance = _ignore) -> list[dict[str, Any]]:
+    """Grade all submissions, write gradebook.csv, grades.json, class.html and feedback/, and return the records.
+
+    `tell` gets a line for each submission, `advance` the problem set, how many are done, and of how many.
+    """
     if settings.workers < 1 or settings.timeout <= 0 or settings.attempt < 0:
         raise GradingError("--workers must be at least 1, --timeout above 0 and --attempt at least 0")
+    _demand_hidden(settings)
+    table = late.read(settings.late)
     paths = generate.sources(settings.course, list(settings.stems) or None)
     sets = {path.stem: source.read(path) for path in paths}
     found = submissions.discover(settings.submissions, list(sets))
@@ -60,12 +77,23 @@ def grade(settings: Settings, tell: Callable[[str], None] = print) -> list[dict[
     if settings.only and settings.only not in {item.student for item in found}:
         raise GradingError(f"no submission of {settings.only} in {settings.submissions}")
     secret = _secret(settings)
-    for path in paths:
-        batch = _Batch(settings, sets[path.stem], digest=submissions.digest(path.read_bytes()), secret=secret)
-        batch.run([item for item in found if item.stem == path.stem], tell)
-    records = [record for item in found if (record := _read(_record_path(settings.out, item)))]
+    with crew(settings.workers, settings.scheduler, settings.isolation.name) as client:
+        for path in paths:
+            batch = _Batch(settings, sets[path.stem], digest=submissions.digest(path.read_bytes()), secret=secret)
+            batch.run([item for item in found if item.stem == path.stem], client, tell, advance)
+    pairs = [(item, record) for item in found if (record := _read(_record_path(settings.out, item.student, item.stem)))]
+    marked = hand.update(settings.out / "hand_marks.csv", [record for _, record in pairs])
+    records = [table.applied(record, item.modified()) for (item, _), record in zip(pairs, marked, strict=True)]
     report.write(settings.out, sets, records, _about(settings))
     return records
+
+
+def _demand_hidden(settings: Settings) -> None:
+    """GradingError if a folder that a student must not read lies where the sandbox shows the system."""
+    secret = [settings.submissions, settings.out, settings.course / "solutions", settings.seed_file]
+    shown = [path for path in secret if path and settings.isolation.name == Bubblewrap.name and sees(path)]
+    if shown:
+        raise GradingError(f"{shown[0]} lies in a folder that the sandbox shows to students' code; move it elsewhere")
 
 
 def _of_sets_that_came(folder: Path, found: list[Submission]) -> list[Submission]:
@@ -100,8 +128,8 @@ def student_seed(secret: str, stem: str, student: str, attempt: int) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 11
 
 
-def _record_path(out: Path, item: Submission) -> Path:
-    return out / "records" / item.stem / f"{file_name(item.student)}.json"
+def _record_path(out: Path, student: str, stem: str) -> Path:
+    return out / "records" / stem / f"{file_name(student)}.json"
 
 
 def _read(path: Path) -> dict[str, Any] | None:
@@ -112,28 +140,55 @@ def _read(path: Path) -> dict[str, Any] | None:
     return record if isinstance(record, dict) else None
 
 
+@dataclasses.dataclass(frozen=True)
+class _Opened:
+    """A submission that was read: its key, what is wrong with all of it, its answers, and the notebook to run."""
+
+    key: dict[str, Any]
+    trouble: str = ""
+    answers: dict[str, submissions.Answer] = dataclasses.field(default_factory=dict)
+    notebook: bytes = b""
+    complete: bool = True
+
+
 class _Batch:
     """One problem set of one run."""
 
     def __init__(self, settings: Settings, problems: ProblemSet, *, digest: str, secret: str) -> None:
         self.settings, self.problems, self.digest, self.secret = settings, problems, digest, secret
 
-    def run(self, found: list[Submission], tell: Callable[[str], None]) -> None:
+    def run(self, found: list[Submission], client: Client, tell: Tell, advance: Advance) -> None:
         """Grade those of `found` that have no valid record yet."""
         wanted = [item for item in found if self.settings.only in (None, item.student)]
         todo = [item for item in wanted if not self._is_done(item)]
         stem, done = self.problems.stem, len(wanted) - len(todo)
         tell(f"{stem}: {len(todo)} to grade, {done} done before; isolation: {self.settings.isolation.name}")
-        with tempfile.TemporaryDirectory(prefix="lc") as temporary, ThreadPoolExecutor(self.settings.workers) as pool:
-            fonts = Path(temporary)
-            for start in range(0, len(todo), _CHUNK):
-                chunk = todo[start : start + _CHUNK]
-                references = self._references(chunk, fonts)
-                for record in pool.map(
-                    lambda pair: self._one(pair[0], pair[1], fonts), zip(chunk, references, strict=True)
-                ):
-                    done += 1
-                    tell(f"{stem}: {done} of {len(wanted)}: {record['student']}: {report.summary(record)}")
+        advance(stem, done, len(wanted))
+        fonts: dict[str, bytes] = {}
+        for start in range(0, len(todo), _CHUNK):
+            chunk = todo[start : start + _CHUNK]
+            references, fonts = self._references(chunk, fonts)
+            for record in self._records(client, chunk, references, fonts):
+                self._keep(record)
+                done += 1
+                advance(stem, done, len(wanted))
+                tell(f"{stem}: {done} of {len(wanted)}: {record['student']}: {report.summary(record)}")
+
+    def _records(
+        self, client: Client, chunk: list[Submission], references: list[dict[str, Any]], fonts: dict[str, bytes]
+    ) -> Iterator[dict[str, Any]]:
+        """A record for each submission, first of those with nothing to run; nothing that one does gets out of here."""
+        opened = [self._opened(item) for item in chunk]
+        jobs = {number: one.notebook for number, one in enumerate(opened) if one.notebook}
+        yield from (self._closed(one, ([], "")) for one in opened if not one.notebook)
+        common = {"isolation": self.settings.isolation.name, "timeout": self.settings.timeout, "fonts": fonts}
+        work = ((i, {"notebook": text, "references": references[i], **common}) for i, text in jobs.items())
+        for number, verdicts in run_all(client, work):
+            yield self._closed(opened[number], verdicts)
+
+    def _keep(self, record: dict[str, Any]) -> None:
+        content = json.dumps(record, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+        write_atomically(_record_path(self.settings.out, record["student"], record["stem"]), content.encode())
 
     def _key(self, item: Submission, content: bytes) -> dict[str, Any]:
         """What a record must agree with to be taken over."""
@@ -150,7 +205,7 @@ class _Batch:
         }
 
     def _is_done(self, item: Submission) -> bool:
-        record = _read(_record_path(self.settings.out, item))
+        record = _read(_record_path(self.settings.out, item.student, item.stem))
         if record is None or not record.get("complete"):
             return False
         with contextlib.suppress(OSError):
@@ -158,16 +213,20 @@ class _Batch:
             return all(record.get(name) == value for name, value in key.items())
         return False
 
-    def _references(self, chunk: list[Submission], fonts: Path) -> list[dict[str, Any]]:
-        """What the solution gives at each student's inputs; GradingError, the instructor's, if it fails."""
+    def _references(
+        self, chunk: list[Submission], fonts: dict[str, bytes]
+    ) -> tuple[list[dict[str, Any]], dict[str, bytes]]:
+        """What the solution gives at each student's inputs, and lists of fonts; GradingError if it fails.
+
+        It runs here, alone, before any student's code.
+        """
         settings, stem = self.settings, self.problems.stem
-        if not self.problems.automatic:
-            return [{} for _ in chunk]
-        if not any(item.came for item in chunk):
-            return [{} for _ in chunk]
+        if not self.problems.automatic or not any(item.came for item in chunk):
+            return [{} for _ in chunk], fonts
         seeds = [student_seed(self.secret, stem, item.student, settings.attempt) for item in chunk]
         notebook = template.references(self.problems, seeds, attempt=settings.attempt)
-        lines, trouble = runner.run(notebook, settings.isolation, timeout=settings.timeout, fonts=fonts)
+        name, content = settings.isolation.name, to_bytes(notebook)
+        lines, trouble, made = runner.run(content, name, timeout=settings.timeout, fonts=fonts)
         failed = [line for line in lines if "cause" in line]
         if failed:
             raise GradingError(f"the solution of {stem} fails: {failed[0]['question']}: {failed[0]['cause']}")
@@ -181,43 +240,36 @@ class _Batch:
                 references[line["index"]][question] = {"payload": payload, **tolerances[question]}
         if trouble or any(set(each) != set(tolerances) for each in references):
             raise GradingError(f"the solution of {stem} did not run to its end: {trouble or 'a probe is missing'}")
-        return references
+        return references, fonts | made
 
-    def _one(self, item: Submission, references: dict[str, Any], fonts: Path) -> dict[str, Any]:
-        """Grade one submission and write its record; nothing that a submission does gets out of here."""
+    def _opened(self, item: Submission) -> "_Opened":
+        """Read a submission and rebuild its notebook; whatever is wrong with it becomes its trouble."""
         try:
-            record = self._graded(item, references, fonts)
+            content = item.content()
+            key = self._key(item, content)
+            cells = item.trouble or submissions.cells_of(content)
+            if isinstance(cells, str):
+                return _Opened(key, cells)
+            answers = submissions.answers(cells, self.problems)
+            automatic = [question.id for question in self.problems.automatic]
+            sources = {name: text for name in automatic if (text := answers[name].source) is not None}
+            if not sources:
+                return _Opened(key, "", answers)
+            notebook = template.graded(self.problems, sources, seed=key["seed"], attempt=self.settings.attempt)
+            return _Opened(key, "", answers, to_bytes(notebook))
         except Exception as error:
             cause = f"the grader could not read or run this submission ({type(error).__name__}); tell your instructor"
-            record = self._key(item, b"") | self._marks(cause, {}, {}) | {"complete": False}
-        content = json.dumps(record, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
-        write_atomically(_record_path(self.settings.out, item), content.encode())
-        return record
+            return _Opened(self._key(item, b""), cause, complete=False)
 
-    def _graded(self, item: Submission, references: dict[str, Any], fonts: Path) -> dict[str, Any]:
-        content = item.content()
-        key = self._key(item, content)
-        cells = item.trouble or submissions.cells_of(content)
-        if isinstance(cells, str):
-            return key | self._marks(cells, {}, {}, came=item.came) | {"complete": True}
-        answers = submissions.answers(cells, self.problems)
-        automatic = [question.id for question in self.problems.automatic]
-        sources = {name: text for name in automatic if (text := answers[name].source) is not None}
+    def _closed(self, one: "_Opened", run: Verdicts) -> dict[str, Any]:
+        """The record of a submission from what its run told."""
+        lines, trouble = run
         verdicts: dict[str, tuple[bool, str]] = {}
-        trouble = ""
-        if sources:
-            notebook = template.graded(self.problems, sources, seed=key["seed"], attempt=self.settings.attempt)
-            lines, trouble = runner.run(
-                notebook,
-                self.settings.isolation,
-                timeout=self.settings.timeout,
-                references=references,
-                fonts=fonts,
-            )
-            for line in lines:
-                if "right" in line:  # the first verdict on a question stands
-                    verdicts.setdefault(line["question"], (line["right"] is True, printable(line["cause"])))
-        return key | self._marks("", answers, verdicts, trouble) | {"complete": not trouble}
+        for line in lines:
+            if "right" in line:  # the first verdict on a question stands
+                verdicts.setdefault(line["question"], (line["right"] is True, printable(line["cause"])))
+        marks = self._marks(one.trouble, one.answers, verdicts, trouble, came=one.key["came"])
+        return one.key | marks | {"complete": one.complete and not trouble}
 
     def _marks(
         self,
@@ -234,28 +286,9 @@ class _Batch:
             right, cause = verdicts.get(
                 question.id, (False, answer.cause or trouble or "the probe of this question was not reached")
             )
-            marks[question.id] = _mark(question, right, cause, answer)
+            marks[question.id] = mark(question, right, cause, answer)
             if everywhere and (question.marking == "hand" or not came):  # nobody can read it, or it is not there
                 marks[question.id] |= {"points": None, "cause": everywhere}
         total = sum(mark["points"] or 0 for mark in marks.values())
         waiting = sum(mark["out_of"] for mark in marks.values() if mark["points"] is None and answers)
         return {"trouble": everywhere or trouble, "marks": marks, "total": total, "waiting": waiting}
-
-
-def _mark(question: Question, right: bool, cause: str, answer: submissions.Answer) -> dict[str, Any]:
-    base = {"out_of": question.points, "marking": question.marking, "note": answer.note, "written": answer.written}
-    if question.marking == "hand":
-        return base | _by_hand(question, answer)
-    if right:
-        return base | {"points": question.points, "cause": "", "written": True}
-    if cause == NO_ANSWER:
-        base["written"] = False
-    return base | {"points": 0, "cause": "; ".join(filter(None, (cause, answer.note)))}
-
-
-def _by_hand(question: Question, answer: submissions.Answer) -> dict[str, Any]:
-    """No points yet, or 0 where nothing was written: such an answer need not be opened."""
-    if answer.source is not None and not answer.written:
-        return {"points": 0, "cause": NOT_WRITTEN}
-    waits = f"to be marked by hand ({question.points:g} points)"
-    return {"points": None, "cause": f"{answer.cause}; {waits}" if answer.cause else waits}

@@ -2,23 +2,32 @@
 
 An isolation turns the command that starts a kernel into the command that starts it inside walls. Only the kernel
 goes inside: nbval and the references stay outside, and the two talk over ipc sockets in `folder`, which is all that
-an isolation has to let through. Here is the one that builds no walls; a sandbox is another class with the same two
-members, added to `KNOWN`.
+an isolation has to let through. Here is the one that builds no walls; `sandbox` has the one that does.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from lazy_course.grading.sandbox import Bubblewrap
+
 
 @runtime_checkable
 class Isolation(Protocol):
-    """How a kernel is started; `name` is written into every report."""
+    """How a kernel is started and watched; `name` is written into every report."""
 
     name: str
 
     def wrap(self, command: Sequence[str], folder: Path) -> list[str]:
         """The command that runs `command` with `folder` as the only place to read and write."""
+        ...
+
+    def hand_over(self, path: Path) -> None:
+        """Let the kernel read and write a file that was put into its folder."""
+        ...
+
+    def excess(self, process: int, folder: Path) -> str:
+        """What a running kernel uses too much of, in words for the student; "" if nothing."""
         ...
 
 
@@ -31,8 +40,15 @@ class Unprotected:
         """The command as it is."""
         return list(command)
 
+    def hand_over(self, path: Path) -> None:
+        """nothing: the kernel runs as the grader's own user."""
 
-KNOWN: dict[str, type[Unprotected]] = {Unprotected.name: Unprotected}
+    def excess(self, process: int, folder: Path) -> str:
+        """Always "": nothing is watched."""
+        return ""
+
+
+KNOWN: dict[str, type[Unprotected] | type[Bubblewrap]] = {kind.name: kind for kind in (Unprotected, Bubblewrap)}
 
 
 def by_name(name: str) -> Isolation:

@@ -1,21 +1,29 @@
 """A student's kernel: started inside an isolation, over ipc sockets, and watched while it runs a cell."""
 
+import contextlib
 import dataclasses
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from queue import Empty
 from typing import Any
 
+import psutil
+import zmq
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import KernelManager
 from nbval.kernel import RunningKernel
 
+from lazy_course.grading.files import fonts_in, put_fonts
 from lazy_course.grading.isolation import Isolation
+from lazy_course.grading.sandbox import family
 from lazy_course.grading.values import MIME
 
+MAX_MESSAGE = 32 * 2**20  # bytes; a probe's message is far smaller
+WATCH = 0.5  # seconds between two looks at what a kernel uses
 SILENCE = 3.0  # seconds to wait for the rest of a cell's messages after its reply
 
 
@@ -48,25 +56,46 @@ def environment(home: Path) -> dict[str, str]:
         "TMPDIR": str(home),
         "IPYTHONDIR": str(home / ".ipython"),
         "LANG": "C.UTF-8",
+        "PYTHONPATH": str(Path(__file__).resolve().parents[2]),  # the course that grades, not another one installed
         "JAX_PLATFORMS": "cpu",
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
     }
 
 
+class _Manager(KernelManager):
+    """A manager that hands the file with the sockets' names over to the kernel's user."""
+
+    isolation: Isolation
+
+    def write_connection_file(self, **keywords: Any) -> None:
+        super().write_connection_file(**keywords)
+        self.isolation.hand_over(Path(self.connection_file))
+
+
 class IsolatedKernel(RunningKernel):
     """nbval's kernel, started by an isolation in `folder` with a clean environment."""
 
-    def __init__(self, isolation: Isolation, folder: Path, number: int, startup_timeout: float = 60.0) -> None:
+    def __init__(self, isolation: Isolation, folder: Path, startup_timeout: float = 60.0) -> None:
         launch = [sys.executable, "-s", "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-        command = isolation.wrap([*launch, "--HistoryManager.enabled=False"], folder)
-        self.km = KernelManager(
+        # Each kernel has a folder of its own, so that the next one begins with what was there at first.
+        self.own = tempfile.TemporaryDirectory(prefix="k", dir=folder, ignore_cleanup_errors=True)
+        self.folder = Path(self.own.name)
+        home = self.folder / "home"
+        home.mkdir()
+        put_fonts(home, fonts_in(folder / "home"))
+        command = isolation.wrap([*launch, "--HistoryManager.enabled=False"], self.folder)
+        self.isolation, self.looked = isolation, 0.0
+        # A message above the size is not taken in, and neither is what that connection sends until it is made again.
+        context = zmq.Context()
+        context.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE)
+        self.km = _Manager(
+            context=context,
             kernel_spec_manager=_OneKernelSpec(command),
             transport="ipc",
-            ip=str(folder / f"k{number}"),
-            connection_file=str(folder / f"c{number}.json"),
+            ip=str(self.folder / "k"),
+            connection_file=str(self.folder / "c.json"),
         )
-        home = folder / "home"
-        home.mkdir(exist_ok=True)
+        self.km.isolation = isolation
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         self.km.start_kernel(cwd=str(home), env=environment(home), **quiet)
         self.kc = self.km.client()
@@ -78,9 +107,16 @@ class IsolatedKernel(RunningKernel):
             raise
 
     def kill(self) -> None:
-        """End the kernel at once, without asking it."""
+        """End the kernel and all that it started at once, without asking."""
+        process = getattr(self.km.provisioner, "pid", None)
+        left = family(process) if process else []
         self.kc.stop_channels()
         self.km.shutdown_kernel(now=True)
+        for member in left:
+            with contextlib.suppress(psutil.Error):
+                member.kill()
+        psutil.wait_procs(left, timeout=10)  # the next kernel needs their place
+        self.own.cleanup()
 
     def run(self, source: str, timeout: float) -> Outcome:
         """Run one cell; KernelLost if the kernel dies or is not done after `timeout` seconds."""
@@ -91,6 +127,9 @@ class IsolatedKernel(RunningKernel):
             now = time.monotonic()
             if not replied and now > deadline:
                 raise KernelLost(f"your code was not done after {timeout:g} seconds and was stopped")
+            if now > self.looked + WATCH:
+                self.looked = now
+                self._watch()
             if replied and now > replied + SILENCE:
                 return outcome  # a flood of output can lose the message that says "idle"
             message = self._next(0.1)
@@ -102,6 +141,13 @@ class IsolatedKernel(RunningKernel):
                 return outcome
             elif replied:
                 replied = min(time.monotonic(), deadline + SILENCE)
+
+    def _watch(self) -> None:
+        """KernelLost if the kernel and what it started use too much."""
+        process = getattr(self.km.provisioner, "pid", None)
+        excess = self.isolation.excess(process, self.folder) if process else ""
+        if excess:
+            raise KernelLost(excess)
 
     def _next(self, timeout: float) -> dict[str, Any] | None:
         try:

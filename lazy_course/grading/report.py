@@ -1,4 +1,4 @@
-"""What comes out of grading: gradebook.csv, grades.json, and one page of feedback a student."""
+"""What comes out of grading: gradebook.csv, grades.json, class.html, and one page of feedback a student."""
 
 import csv
 import importlib.metadata
@@ -9,13 +9,14 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from lazy_course.grading.class_page import class_page
 from lazy_course.grading.files import file_name, write_atomically
+from lazy_course.grading.hand import harmless
+from lazy_course.grading.page import page
 from lazy_course.grading.source import ProblemSet
 
 _PACKAGES = ("ipykernel", "jax", "jupyter_client", "lazy-course", "nbval", "numpy", "pytest")
-_STYLE = """body{font:16px/1.5 system-ui,sans-serif;max-width:50rem;margin:2rem auto;padding:0 1rem;color:#1a1a1a}
-table{border-collapse:collapse;width:100%}th,td{text-align:left;vertical-align:top;padding:.4rem .6rem;
-border-bottom:1px solid #999}caption{text-align:left;font-weight:bold;padding:.4rem 0}td.points{white-space:nowrap}"""
+_SHOWN = 20_000  # characters of an answer on the page of feedback
 
 
 def summary(record: dict[str, Any]) -> str:
@@ -30,15 +31,15 @@ def summary(record: dict[str, Any]) -> str:
 
 
 def write(out: Path, sets: dict[str, ProblemSet], records: list[dict[str, Any]], about: dict[str, Any]) -> None:
-    """Write all three, each file in one move."""
+    """Write all of it, each file in one move."""
     by_student: dict[str, list[dict[str, Any]]] = {}
     for record in records:
         by_student.setdefault(record["student"], []).append(record)
     write_atomically(out / "gradebook.csv", gradebook(sets, by_student).encode())
     write_atomically(out / "grades.json", (grades(sets, records, about) + "\n").encode())
+    write_atomically(out / "class.html", class_page(sets, records).encode())
     for student, own in by_student.items():
-        page = feedback(student, own, sets)
-        write_atomically(out / "feedback" / f"{file_name(student)}.html", page.encode())
+        write_atomically(out / "feedback" / f"{file_name(student)}.html", feedback(student, own, sets).encode())
 
 
 def gradebook(sets: dict[str, ProblemSet], by_student: dict[str, list[dict[str, Any]]]) -> str:
@@ -46,26 +47,28 @@ def gradebook(sets: dict[str, ProblemSet], by_student: dict[str, list[dict[str, 
 
     Empty cells: a question marked by hand until a mark is given (it counts nothing in the total), and each question
     of a set of which no file came; without any file the total is empty too. "out of" is the sum of all points of the
-    sets in the table, those to be given by hand among them.
+    sets in the table, those to be given by hand among them. A late set counts with its factor in the total; where
+    there is a factor other than 1, a column says it.
     """
     columns = [(stem, question) for stem, problems in sets.items() for question in problems.questions]
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     heads = [f"{stem}/{q.id} ({q.points:g}{', by hand' if q.marking == 'hand' else ''})" for stem, q in columns]
-    table.writerow(["student", *heads, "total", "out of"])
+    late = [stem for stem in sets if any(_factor(own, stem) != 1 for own in by_student.values())]
+    table.writerow(["student", *heads, *(f"{stem} late factor" for stem in late), "total", "out of"])
     out_of = sum(question.points for _, question in columns)
     for student, own in by_student.items():
         marks = {record["stem"]: record["marks"] for record in own}
         given = [marks.get(stem, {}).get(question.id, {}).get("points") for stem, question in columns]
         cells = ["" if points is None else f"{points:g}" for points in given]
-        total = f"{sum(points or 0 for points in given):g}" if any(record["came"] for record in own) else ""
-        table.writerow([harmless(student), *cells, total, f"{out_of:g}"])
+        total = f"{sum(record['total'] for record in own):g}" if any(record["came"] for record in own) else ""
+        factors = [f"{_factor(own, stem):g}" for stem in late]
+        table.writerow([harmless(student), *cells, *factors, total, f"{out_of:g}"])
     return text.getvalue()
 
 
-def harmless(text: str) -> str:
-    """A cell that a spreadsheet does not take for a formula."""
-    return "'" + text if text.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else text
+def _factor(own: list[dict[str, Any]], stem: str) -> float:
+    return next((record["late"]["factor"] for record in own if record["stem"] == stem), 1.0)
 
 
 def grades(sets: dict[str, ProblemSet], records: list[dict[str, Any]], about: dict[str, Any]) -> str:
@@ -79,7 +82,7 @@ def grades(sets: dict[str, ProblemSet], records: list[dict[str, Any]], about: di
         for stem, problems in sets.items()
     }
     content = {
-        "format": 2,
+        "format": 3,
         "settings": about,
         "versions": versions | {"python": platform.python_version()},
         "problem_sets": questions,
@@ -93,12 +96,7 @@ def feedback(student: str, records: list[dict[str, Any]], sets: dict[str, Proble
 
     It holds no expected value, and no question of a set of which no file came.
     """
-    tables = "".join(_table(record, sets[record["stem"]]) for record in records)
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f"<title>Feedback for {escape(student)}</title><style>{_STYLE}</style></head>\n"
-        f"<body><h1>Feedback for {escape(student)}</h1>\n{tables}</body></html>\n"
-    )
+    return page(f"Feedback for {student}", "".join(_table(record, sets[record["stem"]]) for record in records))
 
 
 def _table(record: dict[str, Any], problems: ProblemSet) -> str:
@@ -113,16 +111,26 @@ def _table(record: dict[str, Any], problems: ProblemSet) -> str:
         words = [mark["cause"] or "right"] + ([mark["note"]] if mark["note"] not in mark["cause"] else [])
         if mark["cause"] and mark["written"] and question.marking == "auto":
             words.append(f"Hint: {question.hint}")
-        said = "<br>".join(escape(word) for word in words if word)
+        said = "<br>".join(escape(word) for word in words if word) + _own_cell(mark)
         rows.append(
             f'<tr><th scope="row">{escape(question.id)}</th><td class="points">{points} of {question.points:g}</td>'
             f"<td>{said}</td></tr>\n"
         )
     trouble = f"<p>{escape(record['trouble'])}</p>\n" if record["trouble"] else ""
+    days, factor = record["late"]["days"], record["late"]["factor"]
+    late = f" It came {days:g} days late and counts {factor:g} times its points." if factor != 1 else ""
     waiting = f" {record['waiting']:g} points wait for a mark by hand." if record["waiting"] else ""
     return (
         f"<h2>{escape(problems.stem)}</h2>\n{trouble}<table><caption>Marks</caption>\n"
         '<thead><tr><th scope="col">Question</th><th scope="col">Points</th><th scope="col">Why</th></tr></thead>\n'
-        f"<tbody>{''.join(rows)}</tbody></table>\n<p>Total: {record['total']:g}.{waiting} "
+        f"<tbody>{''.join(rows)}</tbody></table>\n<p>Total: {record['total']:g}.{late}{waiting} "
         f"Isolation: {escape(record['isolation'])}.</p>\n"
     )
+
+
+def _own_cell(mark: dict[str, Any]) -> str:
+    """What the student wrote, to be opened; "" where nothing was."""
+    if not mark["written"] or not mark["answer"]:
+        return ""
+    text = mark["answer"][:_SHOWN] + ("\n[...]" if len(mark["answer"]) > _SHOWN else "")
+    return f"<details><summary>Your answer</summary><pre>{escape(text)}</pre></details>"

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -11,10 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import nbformat
-
-from lazy_course.grading.isolation import Isolation
-from lazy_course.grading.notebooks import to_bytes
+from lazy_course.grading.files import fonts_in, put_fonts
 
 # The worker needs nothing of the course but its grader, and the package itself would import JAX: most of a second.
 _BOOT = (
@@ -25,37 +21,36 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def run(
-    notebook: nbformat.NotebookNode,
-    isolation: Isolation,
+    notebook: bytes,
+    isolation: str,
     *,
     timeout: float,
     references: dict[str, Any] | None = None,
-    fonts: Path | None = None,
-) -> tuple[list[dict[str, Any]], str]:
-    """Run a rebuilt notebook under nbval; return the lines that the worker told, and what went wrong outside it.
+    fonts: dict[str, bytes] | None = None,
+) -> tuple[list[dict[str, Any]], str, dict[str, bytes]]:
+    """Run a rebuilt notebook under nbval, with plain arguments and results, so that another machine can do it.
 
-    `timeout` is for one cell, in seconds. `fonts` keeps matplotlib's list of fonts between runs, so that not every
-    kernel has to make it.
+    Returns the lines that the worker told, what went wrong outside it, and matplotlib's lists of fonts, if the run
+    can be trusted (the solution's, which has no references). `timeout` is for one cell, in seconds. `fonts` are the
+    lists of another run, so that not every kernel has to make them.
     """
-    cells = len(notebook.cells)
+    cells = len(json.loads(notebook)["cells"])
     with tempfile.TemporaryDirectory(prefix="lc") as temporary:
         own, student = Path(temporary) / "grader", Path(temporary) / "s"
         own.mkdir(mode=0o700)
         (student / "home").mkdir(parents=True)
-        (own / "graded.ipynb").write_bytes(to_bytes(notebook))
+        (own / "graded.ipynb").write_bytes(notebook)
         (own / "pytest.ini").write_text("[pytest]\n")
-        _carry_fonts(fonts, student / "home")
+        put_fonts(student / "home", fonts or {})
         job = {
             "notebook": str(own / "graded.ipynb"),
             "folder": str(student),
-            "isolation": isolation.name,
+            "isolation": isolation,
             "timeout": timeout,
             "references": references,
         }
         lines, trouble = _talk(json.dumps(job).encode(), own, limit=120.0 + 2 * cells * timeout)
-        if references is None:
-            _carry_fonts(student / "home", fonts)
-    return lines, trouble
+        return lines, trouble, fonts_in(student / "home") if references is None else {}
 
 
 def _talk(job: bytes, folder: Path, *, limit: float) -> tuple[list[dict[str, Any]], str]:
@@ -95,13 +90,3 @@ def _talk(job: bytes, folder: Path, *, limit: float) -> tuple[list[dict[str, Any
 def _end(process: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-
-
-def _carry_fonts(source: Path | None, target: Path | None) -> None:
-    """Copy matplotlib's list of fonts, and nothing else, from one home to another."""
-    if source is None or target is None:
-        return
-    for path in source.glob(".cache/matplotlib/fontlist-*.json"):
-        destination = target / ".cache" / "matplotlib"
-        destination.mkdir(parents=True, exist_ok=True)
-        shutil.copy(path, destination / path.name)

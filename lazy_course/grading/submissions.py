@@ -34,6 +34,10 @@ class Submission:
         """The file's bytes; b"" where there is no usable file."""
         return self.path.read_bytes() if self.path else b""
 
+    def modified(self) -> float:
+        """When the file was last changed, in seconds since 1970; 0 where there is no usable file."""
+        return self.path.stat().st_mtime if self.path else 0.0
+
 
 @dataclasses.dataclass(frozen=True)
 class Answer:

@@ -208,6 +208,7 @@ def test_a_copy_beside_an_answer_is_said_also_with_full_marks(cohort):
     notice = "there are two answer cells of is-lazy; the one with the original id was graded"
     assert records["copied"]["marks"]["is-lazy"] == {
         "out_of": 1.0, "marking": "auto", "note": notice, "written": True, "points": 1.0, "cause": "",
+        "answer": SOLVED["is-lazy"],
     }  # fmt: skip
     page = (root / "out" / "feedback" / "copied.html").read_text()
     assert f"right<br>{notice}" in page
@@ -259,6 +260,7 @@ def test_feedback_is_escaped_teaches_and_gives_no_value(cohort):
     damaged = (root / "out" / "feedback" / "damaged.html").read_text()
     assert "Hint: The gradient" not in damaged  # its cell is missing: nothing was attempted
     assert "none (unprotected)" in page
+    assert "<summary>Your answer</summary><pre>def double(x):\n    return 3 * x" in page
     pages = list((root / "out" / "feedback").iterdir())
     assert len(pages) == len(NOTEBOOKS) + 2
     assert not any("<script>" in each.read_text() for each in pages)
@@ -282,7 +284,7 @@ def test_a_second_run_grades_only_what_is_new(cohort, monkeypatch, tmp_path):
 
     def run(notebook, *arguments, **keywords):
         calls.append(notebook)
-        return [], "not run in this test"
+        return [], "not run in this test", {}
 
     monkeypatch.setattr(runner, "run", run)
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
@@ -300,13 +302,16 @@ def test_a_second_run_grades_only_what_is_new(cohort, monkeypatch, tmp_path):
 def test_a_worker_that_dies_costs_marks_but_is_not_final(cohort, monkeypatch, tmp_path):
     root, _, _ = cohort
     said: list[str] = []
-    monkeypatch.setattr(grade._Batch, "_references", lambda self, chunk, fonts: [{}] * len(chunk))
-    monkeypatch.setattr(runner, "run", lambda *a, **k: ([{"question": "double", "right": True, "cause": ""}], "lost"))
+    monkeypatch.setattr(grade._Batch, "_references", lambda self, chunk, fonts: ([{}] * len(chunk), {}))
+    monkeypatch.setattr(
+        runner, "run", lambda *a, **k: ([{"question": "double", "right": True, "cause": ""}], "lost", {})
+    )
     records = grade.grade(_settings(root, out=tmp_path, only="solved"), said.append)
     assert [record["student"] for record in records] == ["solved"]
     assert records[0]["marks"]["double"]["points"] == 2.0
     assert records[0]["marks"]["gradient"] == {
         "out_of": 3.0, "marking": "auto", "note": "", "written": True, "points": 0, "cause": "lost",
+        "answer": SOLVED["gradient"],
     }  # fmt: skip
     assert records[0]["complete"] is False
 
@@ -331,7 +336,7 @@ def two_sets(tmp_path, monkeypatch):
         (tmp_path / "submissions" / student).mkdir(parents=True)
     (tmp_path / "submissions" / "ann" / "tiny.ipynb").write_bytes(b"7")
     (tmp_path / "seed").write_text("a secret of the tests\n")
-    monkeypatch.setattr(grade._Batch, "_references", lambda self, chunk, fonts: [{}] * len(chunk))
+    monkeypatch.setattr(grade._Batch, "_references", lambda self, chunk, fonts: ([{}] * len(chunk), {}))
     return tmp_path
 
 

@@ -49,7 +49,7 @@ def test_lint_finds_each_planted_fault(tmp_path):
         ([], "Missing command"),
         (["grde"], "grde"),
         (["grade"], "Missing argument"),
-        (["grade", "there", "--out", "here"], "--no-sandbox"),
+        (["grade", "there", "--out", "here", "--no-sandbox"], "there is not a folder"),
         (["grade", "no-such-folder", "--out", "here", "--no-sandbox"], "no-such-folder is not a folder"),
         (["grade", "there", "--out", "here", "--no-sandbox", "--workers", "x"], "--workers"),
         (["grade", "there", "--out", "here", "--no-sandbox", "--workers", "0"], "--workers must be at least 1"),
