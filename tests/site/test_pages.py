@@ -67,6 +67,31 @@ def test_no_page_is_wider_than_its_window(seen, width):
     assert over <= 0
 
 
+CUT_OFF = """[...document.querySelectorAll('article .math mjx-container')].filter(formula => {
+    for (let box = formula; box.tagName !== 'ARTICLE'; box = box.parentElement)
+        if (['auto', 'scroll'].includes(getComputedStyle(box).overflowX)) return false;
+    return formula.getBoundingClientRect().width > formula.closest('.math').clientWidth + 2;
+}).map(formula => Math.round(formula.getBoundingClientRect().width))"""
+
+
+@pytest.mark.parametrize("width", [360, 1440])
+def test_no_formula_is_cut_off(seen, width):
+    """A formula wider than its place can be scrolled; the theme hides what does not fit into a line of text."""
+    seen.page.set_viewport_size({"width": width, "height": 900})
+    assert seen.page.evaluate(CUT_OFF) == []
+
+
+CUT_FORMULAS = """() => [...document.querySelectorAll('article span.math, article div.math')]
+    .filter(e => e.scrollWidth > e.clientWidth + 2 && getComputedStyle(e).overflowX === 'hidden')
+    .map(e => e.textContent.slice(0, 60))"""
+
+
+def test_no_formula_is_cut_off_on_a_phone(seen):
+    """A formula wider than the page scrolls; what is hidden cannot be reached."""
+    seen.page.set_viewport_size({"width": 360, "height": 900})
+    assert seen.page.evaluate(CUT_FORMULAS) == []
+
+
 @pytest.mark.parametrize("mode", ["light", "dark"])
 def test_no_serious_barrier(seen, mode):
     seen.page.emulate_media(color_scheme=mode)
