@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Int
 from lazy_course import models
 from lazy_course.displacement import FlowError, require_times
 from lazy_course.flows import Times, gradient_flow
-from lazy_course.implicit_bias.numerics import hyperbolic, minimum_q_interpolator, require_scales, row_space
+from lazy_course.implicit_bias.dual import hyperbolic, require_scales, row_space
 from lazy_course.losses import square_loss
 from lazy_course.models import AnyKey, RealArray, Scalar
 from lazy_course.trajectory import FlowSettings, integrate
@@ -25,7 +25,7 @@ Shape = RealArray | None
 
 
 class Path(NamedTuple):
-    r"""A path of the network at T flow times (or steps): the weights, $\beta = w_+^2 - w_-^2$ and $L = \|X\beta - y\|^2$."""
+    r"""A path of the network at T flow times: the weights, $\beta = w_+^2 - w_-^2$ and $L = \|X\beta - y\|^2$."""
 
     times: Float[Array, " T"]
     plus: Float[Array, "T d"]
@@ -112,8 +112,9 @@ def flow(
     r"""The same flow at any scale, through its N multipliers: $\nu' = -4r$, $\beta = 2\alpha^2\sinh(X^\top\nu)$.
 
     The closed form turns 2d equations into N, whose unknown is the logarithm of the weights: alpha = $10^{-12}$ costs
-    no more than alpha = 1. An implicit solver (the rates $16\lambda(X\,\mathrm{diag}(w_+^2 + w_-^2)X^\top)$ spread widely).
-    Times as in `flows.gradient_flow`. Raises `ValueError` for bad data, `FlowError` if the solver needs more than `max_steps`.
+    no more than alpha = 1. The solver is implicit, since the rates $8\lambda(X\,\mathrm{diag}(w_+^2 + w_-^2)X^\top)$
+    spread widely. Raises `ValueError` for bad data and for times as in `flows.gradient_flow`; `FlowError` if more
+    than `max_steps` are needed.
     """
     row_space(X, jnp.zeros(np.shape(y)))
     x, goal = jnp.asarray(X, dtype=float), jnp.asarray(y, dtype=float)
@@ -123,7 +124,7 @@ def flow(
     nu, success = _dual_path(x, goal, log_scale, jnp.zeros(x.shape[1]), flow_times, settings)
     if not bool(success):
         raise FlowError(
-            f"max_steps={max_steps} reached at alpha = {alpha}: take more, larger tolerances or shorter times"
+            f"max_steps={max_steps} reached at alpha = {alpha}: take more, or shorter times, or a larger rtol"
         )
     beta = hyperbolic(log_scale[None], nu @ x)[0]
     return DualPath(flow_times, nu, beta, jnp.sum((beta @ x.T - goal[None]) ** 2, axis=1))
@@ -143,26 +144,14 @@ def closed_form(
 
 
 def loss_rate(X: Float[RealArray, "N d"], alpha: Scalar) -> float:
-    r"""$32\,\alpha^2\sigma_{\min+}(X)^2$, with the least singular value of X that is not zero: $L(t) \le L(0)e^{-\mathrm{rate}\,t}$.
+    r"""The proved rate $32\,\alpha^2\sigma^2$ in $L(t) \le L(0)e^{-32\alpha^2\sigma^2 t}$ (1 / flow time).
 
-    From $\|\nabla L\|^2 \ge 32\alpha^2\sigma^2 L$, which the conserved product gives. Needs y in the range of X.
+    sigma is the least singular value of X that is not zero. From $\|\nabla L\|^2 \ge 32\alpha^2\sigma^2 L$, which the
+    conserved product gives. Hypothesis: y in the range of X.
     """
     x = np.asarray(X, dtype=float)
     s = np.linalg.svd(x, compute_uv=False)
     return float(32 * require_scales(alpha) ** 2 * np.min(s[s > max(x.shape) * np.finfo(float).eps * s[0]]) ** 2)
-
-
-def late_loss_rate(X: Float[RealArray, "N d"], y: Float[RealArray, " N"], alpha: Scalar) -> float:
-    r"""The rate at which L falls in the end: $16\lambda_{\min+}(X\,\mathrm{diag}(p)\,X^\top)$, $p = \sqrt{\beta^2 + 4\alpha^4}$.
-
-    beta is the limit `minimum_q_interpolator`; on the range of X. It exceeds `loss_rate`, since $p \ge 2\alpha^2$.
-    """
-    space = row_space(X, y)
-    beta = np.asarray(minimum_q_interpolator(X, y, alpha))
-    weight = np.hypot(beta, 2 * float(alpha) ** 2)
-    # X = U S rows: the spectrum on the range is that of S rows diag(p) rows^T S.
-    scaled = np.linalg.norm(np.asarray(X, dtype=float) @ space.rows.T, axis=0)[:, None] * space.rows * np.sqrt(weight)
-    return float(16 * np.linalg.svd(scaled, compute_uv=False)[-1] ** 2)
 
 
 class Descent(NamedTuple):
@@ -230,10 +219,8 @@ def descent(
         jnp.asarray(batch or goal.size),
         jax.random.key(0) if key is None else key,
     )
-    path = _path(x, goal, step_size * jnp.asarray(saved, dtype=float), plus, minus, plus**2 - minus**2)
+    path = _path(x, goal, jnp.asarray(step_size * saved, dtype=float), plus, minus, plus**2 - minus**2)
     if not bool(jnp.all(jnp.isfinite(path.loss))):
         first = int(saved[int(np.argmin(np.isfinite(np.asarray(path.loss))))])
-        raise FlowError(
-            f"the descent left the finite numbers before step {first}: take step_size below {float(step_size):.3g}"
-        )
+        raise FlowError(f"the descent is not finite at step {first}: take step_size below {float(step_size):.3g}")
     return Descent(jnp.asarray(saved), path)
