@@ -101,7 +101,7 @@ class Stiffness(NamedTuple):
 
     @property
     def condition_number(self) -> float:
-        """Steps of gradient descent for each factor e of the slowest part are at least about a quarter of this."""
+        """Steps of gradient descent for each factor e of the slowest part are at least about half of this."""
         return self.fastest / self.slowest
 
 
