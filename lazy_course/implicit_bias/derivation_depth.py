@@ -166,6 +166,29 @@ def small_scale() -> Derived:
     )
 
 
+def damped_step() -> Derived:
+    r"""Newton's method for the dual at depth D: the part t of a step that needs no line search, p = D/(D-2).
+
+    Distances to the ends shrink by 1 - tM at most, M = max |x_j^T delta| / distance: so phi'' <= phi''(0)
+    (1 - tM)^(-p-1), and phi'(0) = -phi''(0). phi' is negative up to t. For p to infinity, M = m/p: t = ln(1 + m)/m.
+    """
+    p, m, t, later = (Symbol(name, positive=True) for name in ("p", "M", "t", "tau"))
+    slope = -1 + ((1 - t * m) ** -p - 1) / (p * m)
+    printed = (1 - (1 + p * m) ** (-1 / p)) / m
+    y = Symbol("y", positive=True)  # 1 / p
+    at_two = ((1 - (1 + m) ** -y) / (m * y)).subs(m, 3)
+    return Derived(
+        Eq(Symbol("t"), printed, evaluate=False),
+        {
+            "integral": sp.simplify(diff(slope.subs(t, later), later) - (1 - later * m) ** (-p - 1)),
+            "starts at -1": slope.subs(t, 0) + 1,
+            "zero at t": sp.powdenest(sp.simplify(slope.subs(t, printed)), force=True),
+            "stays inside": sp.simplify(1 - printed * m - (1 + p * m) ** (-1 / p)),
+            "D to 2, at m = 3": sp.limit(at_two, y, 0) - log(4) / 3,
+        },
+    )
+
+
 def excess_off_the_support() -> Derived:
     r"""z stays below 1 off S: uhat_j tends to c_j, so an entry off S is alpha^D h_D(c_j), whatever c < 1.
 
@@ -261,6 +284,7 @@ def all_derivations() -> dict[str, Derived]:
         depth_four,
         large_scale,
         small_scale,
+        damped_step,
         excess_off_the_support,
         excess_on_the_floor,
         shape_of_two,

@@ -16,6 +16,7 @@ from jaxtyping import Array, Float, Int
 from lazy_course import models
 from lazy_course.displacement import FlowError, require_times
 from lazy_course.flows import Times, gradient_flow
+from lazy_course.implicit_bias.depth import deep_model
 from lazy_course.implicit_bias.dual import hyperbolic, require_scales, row_space
 from lazy_course.losses import square_loss
 from lazy_course.models import AnyKey, RealArray, Scalar
@@ -49,6 +50,7 @@ def integrated_flow(
     alpha: Scalar,
     times: Times,
     *,
+    depth: Scalar = 2,
     shape: Shape = None,
     rtol: float = 1e-11,
     atol: float = 1e-13,
@@ -56,17 +58,17 @@ def integrated_flow(
 ) -> Path:
     r"""The flow $w' = -\nabla L(w)$ of all 2d weights, integrated numerically from $w_\pm = \alpha s$.
 
-    It knows nothing of the closed form: the shared solver on the model `models.diagonal`. `shape` is s, (d,) or
-    (2, d) as in `models.init_diagonal`, ones if it is not given. Good while the weights span few decades (alpha above
-    about $10^{-4}$); use `flow` below that. Further settings and the errors are those of `flows.gradient_flow`
-    (`FlowError` if the flow is stiff or too long).
+    It knows nothing of the closed form: the shared solver on the model `depth.deep_model`. `depth` is D; beta is
+    $w_+^D - w_-^D$. `shape` is s, (d,) or (2, d) as in `models.init_diagonal`, ones if it is not given. Good while the
+    weights span few decades (alpha above about $10^{-4}$); use `flow` below that. Further settings (`solver="implicit"`
+    where it is stiff) and the errors are those of `flows.gradient_flow`.
     """
     x, goal = jnp.asarray(X, dtype=float), jnp.asarray(y, dtype=float)
     params0 = models.init_diagonal(x.shape[1], require_scales(alpha), shape)
     flow_times = require_times(times)
     # The shared loss is half of L, so its flow time is twice ours.
     solved = gradient_flow(
-        models.as_map(models.diagonal(), x),
+        models.as_map(deep_model(depth), x),
         params0,
         square_loss(goal),
         alpha=1.0,
@@ -76,7 +78,7 @@ def integrated_flow(
         **settings,
     )
     plus, minus = solved.params["plus"], solved.params["minus"]
-    return _path(x, goal, flow_times, plus, minus, plus**2 - minus**2)
+    return _path(x, goal, flow_times, plus, minus, plus**depth - minus**depth)
 
 
 @eqx.filter_jit
