@@ -39,7 +39,8 @@ def minimum_q_solution(
     """`minimum_q_interpolator` with its multiplier, its two errors and its number of Newton steps."""
     space, scales = row_space(X, y), require_scales(alpha)
     found = solve_rows(space, scales, np.zeros(space.rows.shape[1]), np.zeros(space.rows.shape[1]))
-    residual = jnp.max(jnp.abs(found.beta @ jnp.asarray(X, dtype=float).T - jnp.asarray(y, dtype=float)), axis=-1)
+    fitted = found.beta @ jnp.asarray(X, dtype=float).T
+    residual = jnp.max(jnp.abs(fitted - jnp.broadcast_to(jnp.asarray(y, dtype=float), fitted.shape)), axis=-1)
     return found._replace(residual=residual)
 
 
