@@ -132,4 +132,4 @@ def excess(beta: Float[RealArray, "... d"], l1: L1Solution) -> Float[Array, "...
     """
     values = jnp.asarray(beta)
     correlation = jnp.asarray(np.where(l1.support, np.sign(l1.beta), l1.correlations))
-    return jnp.sum(jnp.abs(values) - values * correlation, axis=-1)
+    return jnp.sum(jnp.abs(values) - values * jnp.broadcast_to(correlation, values.shape), axis=-1)
