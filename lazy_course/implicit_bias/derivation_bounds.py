@@ -156,18 +156,30 @@ def excess_bound() -> Derived:
 
 
 def slowest_instance() -> Derived:
-    """X = (1, c), y = 1: excess (1 - c) b with b about alpha^(2(1-c)); the largest over c is 1 / (e lambda)."""
-    c = Symbol("c", positive=True)
-    excess = (1 - c) * exp(-LAM * (1 - c))
-    best = 1 - 1 / LAM
+    """X = (1, c), y = 1, c = 1 - x/lambda: lambda times the excess tends to x/(1 + e^x), at most W(1/e) = 0.278...
+
+    With b the first entry, the second is b^c alpha^(2(1-c)) up to a factor that tends to 1, and b + c times it is 1.
+    """
+    first, second = Symbol("b_1", positive=True), Symbol("b_2", positive=True)
+    limit = X / (1 + exp(X))
+    w = Symbol("W", positive=True)
+    solved = sp.solve([first + second - 1, second - first * exp(-X)], [first, second], dict=True)[0]
+    c = 1 - X / LAM
+    slope = sp.numer(sp.together(diff(limit, X)))
+    # W = W(1/e) solves W e^W = 1/e, so e^x = 1/W at x = 1 + W.
+    at_best = {exp(X): 1 / w, X: 1 + w}
     return Derived(
-        Eq(Symbol(r"{\max_c\,(1-c)\,\alpha^{2(1-c)}}"), 1 / (sp.E * LAM), evaluate=False),
+        Eq(Symbol(r"{\lim_{\alpha\to0}\Lambda\bigl(\lVert\beta_\alpha\rVert_1-1\bigr)}"), limit, evaluate=False),
         {
-            "alpha^(2(1-c)) with lambda = log(1/alpha^2)": exp(-LAM * (1 - c)).subs(LAM, log(1 / ALPHA**2))
-            - ALPHA ** (2 * (1 - c)),
-            "stationary at c = 1 - 1/lambda": diff(excess, c).subs(c, best),
-            "a maximum": diff(excess, c, 2).subs(c, best) + LAM * exp(-1),
-            "value": excess.subs(c, best) - exp(-1) / LAM,
+            "alpha^(2(1-c)) = e^(-lambda (1-c)) = e^-x": exp(-LAM * (1 - c)) - exp(-X),
+            "excess is (1 - c) times the second entry": sp.expand(
+                (first + second - 1) - (1 - Symbol("c")) * second - (first + Symbol("c") * second - 1)
+            ),
+            "the limit": sp.simplify((LAM * (1 - c) * solved[second]) - limit),
+            "stationary where 1 + e^x = x e^x": sp.simplify(slope - (1 + exp(X) - X * exp(X))),
+            "at x = 1 + W": sp.simplify((1 + exp(X) - X * exp(X)).subs(at_best)),
+            "e^x = 1/W": sp.simplify((exp(1 + w) * w).subs(exp(1 + w), exp(1) * exp(-1) / w) - 1),
+            "value W": sp.simplify(limit.subs(at_best) - w),
         },
     )
 
