@@ -72,14 +72,19 @@ def finished(
 
 def _one(
     problem: SparseProblem, alpha: Scalar, step: float, count: int, batch: int | None, key: AnyKey | None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, float, np.ndarray]:
     x, y, _ = problem
     try:
         path = flow.descent(x, y, alpha, step_size=step, save_at=[count], batch=batch, key=key).path
     except FlowError:
         lost = np.full(x.shape[1], np.nan)
-        return lost, lost, np.asarray(np.inf), lost
+        return lost, lost, float(np.inf), lost
     beta, scale = np.asarray(path.beta[-1]), np.asarray(path.product[-1])
     # A factor 1 - e^2 below 0 turns the sign of a product; its size is what counts as a scale.
     start = np.sqrt(np.maximum(np.abs(scale), 1e-300))
-    return beta, scale, np.max(np.abs(x @ beta - y)), np.asarray(depth.minimum_interpolator(x, y, 1.0, shape=start))
+    return (
+        beta,
+        scale,
+        float(np.max(np.abs(x @ beta - y))),
+        np.asarray(depth.minimum_interpolator(x, y, 1.0, shape=start)),
+    )
