@@ -16,8 +16,10 @@ from jaxtyping import Array, Float, Int
 from lazy_course import models
 from lazy_course.displacement import FlowError, require_times
 from lazy_course.flows import Times, gradient_flow
+from lazy_course.implicit_bias.bounds import stiffness
 from lazy_course.implicit_bias.depth import deep_model
 from lazy_course.implicit_bias.dual import hyperbolic, require_scales, row_space
+from lazy_course.implicit_bias.numerics import minimum_q_interpolator
 from lazy_course.losses import square_loss
 from lazy_course.models import AnyKey, RealArray, Scalar
 from lazy_course.trajectory import FlowSettings, integrate
@@ -154,6 +156,14 @@ def loss_rate(X: Float[RealArray, "N d"], alpha: Scalar) -> float:
     x = np.asarray(X, dtype=float)
     s = np.linalg.svd(x, compute_uv=False)
     return float(32 * require_scales(alpha) ** 2 * np.min(s[s > max(x.shape) * np.finfo(float).eps * s[0]]) ** 2)
+
+
+def late_loss_rate(X: Float[RealArray, "N d"], y: Float[RealArray, " N"], alpha: Scalar) -> float:
+    r"""The rate at which L falls in the end: twice `bounds.stiffness(...).slowest` at the limit (1 / flow time).
+
+    It exceeds `loss_rate`, since $w_+^2 + w_-^2 = \sqrt{\beta^2 + 4\alpha^4} \ge 2\alpha^2$.
+    """
+    return 2 * stiffness(X, minimum_q_interpolator(X, y, alpha), alpha).slowest
 
 
 class Descent(NamedTuple):
