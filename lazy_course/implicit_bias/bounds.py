@@ -15,6 +15,13 @@ from lazy_course.implicit_bias.numerics import L1Solution, minimum_l2
 from lazy_course.models import RealArray, Scalar
 
 
+def inverse_relative_scale(X: Float[RealArray, "N d"], y: Float[RealArray, " N"], alpha: Scalar) -> float:
+    r"""$\kappa_h(\alpha 1) = \|y\| \max_j\|x_j\| / (4\alpha^2\|X\|^2)$ of the diagonal network, in closed form."""
+    x = np.asarray(X, dtype=float)
+    largest = np.linalg.norm(x, axis=0).max()
+    return float(np.linalg.norm(np.asarray(y)) * largest / (4 * float(alpha) ** 2 * np.linalg.norm(x, 2) ** 2))
+
+
 class LargeScale(NamedTuple):
     r"""Bounds for $\alpha^2 \ge \|\beta_2\|$; `applies` says whether that holds.
 

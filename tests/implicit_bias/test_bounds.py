@@ -1,10 +1,13 @@
 """The explicit bounds of the chapter: true on drawn instances, and as tight as the page says."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.special import lambertw
 
+from lazy_course import kernels, models, norms
+from lazy_course.flows import linearized_flow_closed_form
 from lazy_course.implicit_bias import bounds, derivation_bounds, flow, numerics
 
 ALPHAS = np.logspace(1, -8, 19)
@@ -27,6 +30,23 @@ def instances():
         x, y, _ = drawn(seed)
         found.append((x, y, np.asarray(numerics.minimum_q_interpolator(x, y, ALPHAS)), numerics.minimum_l1(x, y)))
     return found
+
+
+def test_kernel_scale_and_linearized_limit_of_the_start():
+    """K = 8 alpha^2 x.x', kappa in closed form against the shared norms, and the linearized flow ends at beta_2."""
+    x, y, _ = drawn(2)
+    for alpha in (0.3, 2.0):
+        params = models.init_diagonal(9, alpha)
+        theta = np.asarray(kernels.tangent_kernel(models.diagonal(), params, x))[:, 0, :, 0]
+        assert theta == pytest.approx(8 * alpha**2 * x @ x.T)
+        h = models.as_map(models.diagonal(), jnp.asarray(x))
+        lower, upper = norms.inverse_relative_scale(h, params, jnp.asarray(y), key=jax.random.key(0))
+        exact = bounds.inverse_relative_scale(x, y, alpha)
+        assert lower * (1 - 1e-6) <= exact <= upper * (1 + 1e-6)
+        assert lower == pytest.approx(exact, rel=1e-3)
+        end = linearized_flow_closed_form(h, params, y, alpha=1.0, times=[0.0, 1e4]).params
+        moved = 2 * alpha * (np.asarray(end["plus"][-1]) - np.asarray(end["minus"][-1]))
+        assert moved == pytest.approx(np.asarray(numerics.minimum_l2(x, y)), abs=1e-10)
 
 
 @pytest.mark.parametrize("name", list(derivation_bounds.all_bounds()))
