@@ -179,7 +179,7 @@ def samples(record: dict[str, Any], level: float = 0.1) -> Figure:
 
 @style.styled
 def recovery(record: dict[str, Any]) -> Figure:
-    """Left: share of draws that find the target against N / delta. Right: the N of one half against 2k ln(d/k) + 5k/4."""
+    """Left: share of draws that find the target against N / delta. Right: the N of one half, and delta."""
     fig, (left, right) = style.figure(2, height=4.0)
     rows = record["values"]
     for row in rows:
