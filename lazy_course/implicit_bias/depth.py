@@ -21,7 +21,7 @@ from jaxtyping import Array, Float
 
 from lazy_course import models
 from lazy_course.implicit_bias.dual import EPS, RowSpace, require_scales, row_space, solve_rows
-from lazy_course.implicit_bias.numerics import potential as potential_of_two
+from lazy_course.implicit_bias.numerics import q as q_of_two
 from lazy_course.models import RealArray, Scalar
 
 MOST_STEPS = 400
@@ -35,45 +35,59 @@ def _powers(z: Array, plus: Array, minus: Array, power: Array) -> tuple[Array, A
     return (a - b) + (a * jnp.expm1(up) - b * jnp.expm1(down)), a * jnp.exp(up), b * jnp.exp(down)
 
 
+def require_depth(depth: Scalar) -> Array:
+    """The depth as an array; raises `ValueError` unless it is finite and above 2."""
+    if not (np.ndim(depth) == 0 and np.isfinite(depth) and depth > 2):
+        raise ValueError(f"depth: expected a finite number above 2, got {depth}; depth 2 is in numerics.py")
+    return jnp.asarray(depth, dtype=float)
+
+
+@eqx.filter_jit
+def _link(z: Array, depth: Array) -> Array:
+    return _powers(z, jnp.ones(()), jnp.ones(()), depth / (depth - 2))[0]
+
+
 def link(z: RealArray | Scalar, depth: Scalar) -> Float[Array, "..."]:
     r"""$h_D(z) = (1-z)^{-D/(D-2)} - (1+z)^{-D/(D-2)}$ on (-1, 1), entry by entry, without cancellation at small z.
 
     Raises `ValueError` unless D > 2. Source: woodworth2020kernel, Theorem 3.
     """
-    one = jnp.ones(())
-    return _powers(jnp.asarray(z, dtype=float), one, one, require_depth(depth) / (require_depth(depth) - 2))[0]
+    return _link(jnp.asarray(z, dtype=float), require_depth(depth))
 
 
-def require_depth(depth: Scalar, least: float = 2.0) -> Array:
-    """The depth as an array; raises `ValueError` unless it is finite and above 2."""
-    if not (np.ndim(depth) == 0 and np.isfinite(depth) and depth > least):
-        raise ValueError(f"depth: expected a finite number above {least:g}, got {depth}; depth 2 is in numerics.py")
-    return jnp.asarray(depth, dtype=float)
+@eqx.filter_jit
+def _inverse(b: Array, depth: Array) -> Array:
+    power = depth / (depth - 2)
+    size = jnp.maximum(jnp.abs(b), 1e-290)  # the sign makes 0 of it where b = 0
+
+    def step(_: Array, s: Array) -> Array:
+        far, near = -jnp.log(-jnp.expm1(s)), jnp.log1p(jnp.exp(s))  # -ln(1 - z), ln(1 + z)
+        value = jnp.expm1(power * far) - jnp.expm1(-power * near)
+        slope = power * (jnp.exp((power + 1) * far + s) + jnp.exp(s - (power + 1) * near)) / value
+        return s - (jnp.log(value) - jnp.log(size)) / slope
+
+    # h_D(z) > (1 - z)^-p - 1 gives a start on the right; ln z from -ln(1 - z), by the formula that keeps its digits.
+    above = jnp.log1p(size) / power
+    start = jnp.where(above < 0.7, jnp.log(-jnp.expm1(-above)), jnp.log1p(-jnp.exp(-above)))
+    return jnp.sign(b) * jnp.exp(jax.lax.fori_loop(0, 40, step, start))
 
 
 def inverse_link(b: RealArray | Scalar, depth: Scalar) -> Float[Array, "..."]:
     r"""The z in (-1, 1) with $h_D(z) = b$: the derivative of $q_D$, entry by entry. Raises `ValueError` unless D > 2.
 
-    Newton's method for $\ln h_D$ in $\tau = \ln(-\ln(1 - |z|))$, where it is convex and increasing: from the right it
-    falls onto the root.
+    Newton's method for $\ln h_D$ as a function of $\ln z$. The power series of $h_D$ has no negative coefficient, so
+    this function is convex, and from the right the iteration falls onto the root.
     """
-    power = require_depth(depth) / (require_depth(depth) - 2)
-    value = jnp.asarray(b, dtype=float)
-    size = jnp.maximum(jnp.abs(value), 1e-290)  # the sign makes 0 of it where b = 0
+    return _inverse(jnp.asarray(b, dtype=float), require_depth(depth))
 
-    def logarithm(tau: Array) -> Array:
-        z = -jnp.expm1(-jnp.exp(tau))
-        return jnp.log(jnp.expm1(power * jnp.exp(tau)) - jnp.expm1(-power * jnp.log1p(z)))
 
-    slope = jnp.vectorize(jax.grad(logarithm))
-    # h_D(z) > (1 - z)^-p - 1 gives the start on the right.
-    start = jnp.log(jnp.log1p(size) / power)
-
-    def step(_: int, tau: Array) -> Array:
-        return tau - (logarithm(tau) - jnp.log(size)) / slope(tau)
-
-    tau = jax.lax.fori_loop(0, 40, step, start)
-    return jnp.sign(value) * -jnp.expm1(-jnp.exp(tau))
+@eqx.filter_jit
+def _q(b: Array, depth: Array) -> Array:
+    z, rest = _inverse(b, depth), depth - 2
+    closed = rest / 2 * (jnp.expm1(-2 / rest * jnp.log1p(-z)) + jnp.expm1(-2 / rest * jnp.log1p(z)))
+    short = jnp.minimum(z, 0.1)
+    series = short * (_link(jnp.einsum("...,n->...n", short, (1 + NODES) / 2), depth) @ WEIGHTS) / 2
+    return b * z - jnp.where(z < 0.1, series, closed)
 
 
 def q(b: RealArray | Scalar, depth: Scalar) -> Float[Array, "..."]:
@@ -83,13 +97,7 @@ def q(b: RealArray | Scalar, depth: Scalar) -> Float[Array, "..."]:
     (1+z)^{-2/(D-2)} - 2)$, or by Gauss nodes where that would cancel. Raises `ValueError` unless D > 2.
     Source: woodworth2020kernel, Theorem 3.
     """
-    value = jnp.abs(jnp.asarray(b, dtype=float))
-    z = inverse_link(value, depth)
-    rest = require_depth(depth) - 2
-    closed = rest / 2 * (jnp.expm1(-2 / rest * jnp.log1p(-z)) + jnp.expm1(-2 / rest * jnp.log1p(z)))
-    near = jnp.minimum(z, 0.1)[..., None] * (1 + NODES) / 2
-    series = jnp.minimum(z, 0.1) * jnp.sum(WEIGHTS / 2 * link(near, depth), axis=-1)
-    return value * z - jnp.where(z < 0.1, series, closed)
+    return _q(jnp.abs(jnp.asarray(b, dtype=float)), require_depth(depth))
 
 
 def potential(
@@ -102,14 +110,9 @@ def potential(
     """
     entries, scale = jnp.asarray(beta, dtype=float), require_scales(alpha)
     s = jnp.ones(entries.shape[-1]) if shape is None else _require_shape(shape, entries.shape[-1])[0]
+    s = jnp.broadcast_to(s, entries.shape)
     if float(depth) == 2:
-        return jnp.sum(
-            s**2
-            * jnp.asarray(jax.vmap(lambda b: potential_of_two(b[None], scale))((entries / s**2).ravel())).reshape(
-                entries.shape
-            ),
-            axis=-1,
-        )
+        return jnp.sum(s**2 * q_of_two(entries / (scale * s) ** 2), axis=-1)
     return jnp.sum(s**2 * q(entries / (scale * s) ** require_depth(depth), depth), axis=-1)
 
 

@@ -1,0 +1,93 @@
+"""What the figures draw: paths and level sets in the plane, slopes, and times between their proved bounds."""
+
+import jax
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from lazy_course.implicit_bias import curves, figures, flow, numerics, rates, steps
+from lazy_course.implicit_bias.curves import SMALLEST
+
+FIVE = np.array([1.0, 0.1, 0.01])
+
+
+def test_path_in_the_plane_is_that_of_the_flow():
+    """Without integrating time: every point of the integrated flow lies on the path, to a thousandth of its length."""
+    for alpha in (2.0, 0.1):
+        plane = curves.plane(alpha)
+        times = np.concatenate([[0.0], np.geomspace(1e-3, 4.0, 40)])
+        beta = np.asarray(flow.integrated_flow(*SMALLEST, alpha, times).beta)
+        gaps = np.linalg.norm(beta[:, None] - plane.path[None], axis=2).min(axis=1)
+        assert np.max(gaps) < 0.004
+        assert plane.path[0] == pytest.approx([0, 0])
+        assert plane.path[-1] == pytest.approx(plane.limit)
+        assert SMALLEST[0] @ plane.limit == pytest.approx(SMALLEST[1])
+
+
+def test_paths_go_to_both_sides():
+    plane = curves.plane(0.1, np.array([[1.0, -0.5]]), np.array([-1.0]))
+    assert plane.limit[0] < 0 < plane.limit[1]
+
+
+@pytest.mark.parametrize(("alpha", "shape"), [(30.0, 2), (1e-9, 1)])
+def test_level_sets_go_from_circle_to_diamond(alpha, shape):
+    """All points have the value of Q; for a large alpha they have one l2 norm, for a small one nearly one l1 norm."""
+    through = np.array([0.9, 0.2])
+    points = curves.level_set(alpha, through)
+    level = float(numerics.potential(through, alpha))
+    assert np.asarray(numerics.potential(points, alpha)) == pytest.approx(np.full(len(points), level), rel=1e-10)
+    norms = np.linalg.norm(points, ord=shape, axis=1)
+    spread = (norms.max() - norms.min()) / norms.mean()
+    assert spread < (1e-5 if shape == 2 else 0.03)
+    assert points[0] == pytest.approx(points[-1])
+
+
+def test_slopes_on_both_kinds_of_data():
+    """A generic instance with c near 1 is slow; slopes at depth 2, and at depth 3 on the smallest example."""
+    fast = curves.excess(*SMALLEST, np.array([1e-3, 1e-4]))
+    assert fast.slope() == pytest.approx(1.0, abs=1e-3)
+    deep = curves.excess(*SMALLEST, np.array([1e-2, 1e-3]), D=3)
+    assert deep.slope() == pytest.approx(3.0, abs=0.02)
+    with pytest.raises(ValueError, match="c: expected a number between 0 and 1"):
+        curves.two_inputs(1.0)
+
+
+def test_times_lie_between_the_proved_ones():
+    """Fitted before the bound of the zero-error theorem, not before the first escape; the time grows like a logarithm."""
+    found = curves.fit_times(*SMALLEST, FIVE)
+    assert np.all(found.fitted <= found.latest)
+    assert np.all(found.fitted >= found.earliest)
+    # 1/16 of ln(1/alpha^2) for each decade: x_1^T y = 1, and L falls at 16 in the end
+    assert found.fitted[2] - found.fitted[1] == pytest.approx(np.log(100) / 8, rel=0.02)
+    assert found.late_rate[2] == pytest.approx(16, rel=0.01)
+
+
+def test_sparse_data_settle_late():
+    """Three nonzeros of twenty samples: the time to settle grows about like 1/excess, by a power of alpha."""
+    sparse = steps.sparse_problem(jax.random.key(0))
+    c = numerics.minimum_l1(sparse.X, sparse.y).largest
+    found = curves.fit_times(sparse.X, sparse.y, np.array([1e-2, 1e-3, 1e-4]))
+    slopes = np.diff(np.log(found.settled)) / np.diff(np.log(found.alphas))
+    assert np.all(slopes < -(2 * (1 - c)))
+    assert np.all(slopes > -1.5 * 2 * (1 - c))
+    assert np.all(found.settled < found.latest)
+
+
+def test_figures_are_drawn():
+    """Every live figure from small inputs: a figure with labelled axes."""
+    planes = [curves.plane(alpha) for alpha in (2.0, 0.1)]
+    times = np.concatenate([[0.0], np.geomspace(1e-3, 4.0, 40)])
+    curve = curves.excess(*SMALLEST, np.array([1e-2, 1e-3]))
+    constants = rates.excess_constants(SMALLEST[0], numerics.minimum_l1(*SMALLEST))
+    drawn = [
+        figures.opening(planes),
+        figures.zero_error({0.1: flow.flow(*SMALLEST, 0.1, times)}, {0.1: flow.loss_rate(SMALLEST[0], 0.1)}),
+        figures.power({"two": curve}, {"two": constants}, [(1e-2, 0.1), (1e-3, 0.07)]),
+        figures.solver(FIVE, numerics.minimum_q_solution(*SMALLEST, FIVE)),
+        figures.times({"smallest": curves.fit_times(*SMALLEST, FIVE)}),
+        figures.depth({2: curve}, {2: constants}),
+    ]
+    for figure in drawn:
+        assert isinstance(figure, Figure)
+        assert all(axis.get_xlabel() and axis.lines for axis in figure.axes)
+        assert figure.axes[0].get_ylabel()
