@@ -4,7 +4,7 @@ Descent with step size $\eta$ is Euler's method for the gradient flow: step k st
 $v = \alpha (w - w_0)$ a step is $v_{k+1} = v_k - \eta\, Dh(w_k)^\top \nabla R(\alpha h(w_k))$.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import equinox as eqx
 import jax
@@ -14,7 +14,10 @@ from jaxtyping import Array, Float, Int, PyTree
 
 from lazy_course.displacement import DisplacedModel, FlowError, Loss, Model, Remainder, require_problem
 from lazy_course.models import RealArray, Scalar
+from lazy_course.progress import CLOCK
 from lazy_course.trajectory import Trajectory, unraveled
+
+Progress = bool | Literal["late"]
 
 
 class Descent(Trajectory):
@@ -93,7 +96,7 @@ def solve_gradient_descent(
     save_at: Int[Array, " T"],
     *,
     remainder: Remainder = "integral",
-    progress: bool = False,
+    progress: Progress = False,
     value0: Array | None = None,
 ) -> tuple[Descent, Int[Array, ""], Float[Array, ""]]:
     """`gradient_descent` as a pure function that checks nothing: the descent, the first step whose loss is not finite
@@ -112,7 +115,9 @@ def solve_gradient_descent(
         step, inner = carry
         inner = jax.lax.fori_loop(step, target, one_step, inner)
         outputs = model.outputs(inner[0])
-        if progress:
+        if progress == "late":
+            jax.debug.callback(_said, target, save_at[-1], loss(outputs))
+        elif progress:
             jax.debug.print("step {}: loss {}", target, loss(outputs))
         return (target, inner), (inner[0], outputs)
 
@@ -132,6 +137,10 @@ def solve_gradient_descent(
         step_size=size,
     )
     return descent, bad, last
+
+
+def _said(step: Array, last: Array, loss: Array) -> None:
+    CLOCK.report(f"still descending: step {int(step)} of {int(last)}, loss {float(loss):.6g}")
 
 
 _compiled = eqx.filter_jit(solve_gradient_descent)
@@ -160,14 +169,15 @@ def gradient_descent(
     steps: int,
     save_at: Int[RealArray, " T"] | list[int] | None = None,
     remainder: Remainder = "integral",
-    progress: bool = False,
+    progress: Progress = "late",
 ) -> Descent:
     r"""Gradient descent $w_{k+1} = w_k - \eta \nabla F_\alpha(w_k)$, $F_\alpha = R(\alpha h)/\alpha^2$, `steps` times.
 
     Computed in $v = \alpha (w - w_0)$, so that large alpha costs no digits. `step_size` is $\eta$; without it,
     $1/(M \|Dh(w_0)\|^2)$ of `stable_step_size`, with M = `loss.smoothness` if the loss has it, else 1.
     `save_at` are the step numbers to save, by default about 100 evenly spaced ones. `times` of the result are flow
-    times (`flow_time`). `remainder` as in `flows.gradient_flow`; `progress` prints the loss at each saved step.
+    times (`flow_time`). `remainder` as in `flows.gradient_flow`; `progress` prints the loss at each saved step;
+    "late", the default, prints how far it is when it takes more than ten seconds.
 
     Raises `ValueError` for bad arguments; `FlowError` if the loss becomes infinite or nan, or ends above where it
     began: the step is too large. Source: chizat2019lazy, Section 2.2.
@@ -178,6 +188,7 @@ def gradient_descent(
         step_size = stable_step_size(h, params0, smoothness=getattr(loss, "smoothness", 1.0))
     _require_positive("step_size", step_size)
     size = jnp.asarray(step_size, dtype=float)
+    CLOCK.restart()
     descent, bad, last = _compiled(
         h,
         params0,

@@ -43,6 +43,7 @@ from lazy_course.displacement import (
 )
 from lazy_course.losses import SquareLoss
 from lazy_course.models import RealArray, Scalar
+from lazy_course.progress import CLOCK
 from lazy_course.trajectory import (
     FlowSettings,
     FlowStatus,
@@ -181,12 +182,14 @@ _compiled_gap = eqx.filter_jit(solve_flow_gap)
 
 
 def _followed(
-    compiled: Any, h: Model, params0: PyTree, loss: Loss, alpha: Scalar, times: Times, settings: FlowSettings, **kw: Any
+    compiled: Any, problem: tuple[Model, PyTree, Loss], alpha: Scalar, times: Times, chosen: dict[str, Any], **kw: Any
 ) -> Any:
     """Check the problem, run a compiled solve, check what came out."""
+    settings = FlowSettings(**{"progress": "late", **chosen})
     flow_times = require_times(times)
-    scale, value0 = require_problem(h, params0, loss, alpha)
-    trajectory, status = compiled(h, params0, loss, scale, flow_times, settings=settings, value0=value0, **kw)
+    scale, value0 = require_problem(*problem, alpha)
+    CLOCK.restart()
+    trajectory, status = compiled(*problem, scale, flow_times, settings=settings, value0=value0, **kw)
     require_success(status, settings, scale, flow_times[-1])
     return trajectory
 
@@ -198,7 +201,7 @@ def gradient_flow(h: Model, params0: PyTree, loss: Loss, *, alpha: Scalar, times
     differentiable R. Computed in $v = \alpha(w - w_0)$ without cancellation at any `alpha` (module docstring); h must
     be twice continuously differentiable, unless `remainder="difference"` is given (ReLU).
     `settings` are the fields of `FlowSettings`: `solver="explicit"|"implicit"`, `rtol`, `atol`, `max_steps`,
-    `remainder`, `progress` (prints how far the solve is). Everything is float64.
+    `remainder`, `progress` (by default a solve of more than ten seconds prints how far it is). Everything is float64.
 
     A second call with the same h and loss objects (or models and losses of this package of the same
     shapes) and as many times is not compiled again, whatever alpha.
@@ -207,7 +210,7 @@ def gradient_flow(h: Model, params0: PyTree, loss: Loss, *, alpha: Scalar, times
     if the loss is not finite at 0, the flow diverges, max_steps is reached (stiff), or h has kinks that were missed.
     Source: chizat2019lazy, Section 2.1.
     """
-    return _followed(_compiled_flow, h, params0, loss, alpha, times, FlowSettings(**settings))
+    return _followed(_compiled_flow, (h, params0, loss), alpha, times, settings)
 
 
 def linearized_flow(
@@ -218,7 +221,7 @@ def linearized_flow(
     $\bar v' = -J_0^\top \nabla R(\alpha h(w_0) + J_0 \bar v)$, for any differentiable R. `outputs` are
     $\alpha \bar h(\bar w)$. Arguments, errors and result as in `gradient_flow`. Source: chizat2019lazy, Section 2.1.
     """
-    return _followed(_compiled_flow, h, params0, loss, alpha, times, FlowSettings(**settings), linearized=True)
+    return _followed(_compiled_flow, (h, params0, loss), alpha, times, settings, linearized=True)
 
 
 def flow_gap(h: Model, params0: PyTree, loss: Loss, *, alpha: Scalar, times: Times, **settings: Any) -> GapTrajectory:
@@ -229,7 +232,7 @@ def flow_gap(h: Model, params0: PyTree, loss: Loss, *, alpha: Scalar, times: Tim
     $\alpha^2 (w - \bar w)$: it leaves an error of the order of atol / alpha^2 in $w - \bar w$. R should vary on the
     scale of 1 or more (square and log-cosh losses do). Arguments, errors as in `gradient_flow`.
     """
-    return _followed(_compiled_gap, h, params0, loss, alpha, times, FlowSettings(**settings))
+    return _followed(_compiled_gap, (h, params0, loss), alpha, times, settings)
 
 
 def linearized_flow_closed_form(

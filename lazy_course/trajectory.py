@@ -11,6 +11,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from lazy_course.displacement import DisplacedModel, FlowError, Remainder, norm_over_time
+from lazy_course.progress import LateProgressMeter
+
+METERS: dict[bool | str, diffrax.AbstractProgressMeter] = {
+    True: diffrax.TextProgressMeter(),
+    False: diffrax.NoProgressMeter(),
+    "late": LateProgressMeter(),
+}
 
 
 @dataclass(frozen=True)
@@ -21,6 +28,8 @@ class FlowSettings:
     p x p systems and steps onto every saved time). `rtol`, `atol`: tolerances per step of
     the displacement, and of the scaled gap.
     `remainder`: see `displacement.DisplacedModel`.
+    `progress`: True prints how far the solve is, "late" only when it takes long (`progress.PATIENCE` seconds; for one
+    solve at a time, not under `jax.vmap`), False never.
     """
 
     solver: Literal["explicit", "implicit"] = "explicit"
@@ -28,13 +37,15 @@ class FlowSettings:
     atol: float = 1e-9
     max_steps: int = 100_000
     remainder: Remainder = "integral"
-    progress: bool = False
+    progress: bool | Literal["late"] = False
 
     def __post_init__(self) -> None:
         if self.solver not in ("explicit", "implicit"):
             raise ValueError(f'solver: expected "explicit" or "implicit", got {self.solver!r}')
         if self.remainder not in ("integral", "difference"):
             raise ValueError(f'remainder: expected "integral" or "difference", got {self.remainder!r}')
+        if self.progress not in (True, False, "late"):
+            raise ValueError(f'progress: expected True, False or "late", got {self.progress!r}')
         if not (self.rtol > 0 and self.atol > 0):
             raise ValueError(f"rtol, atol: expected positive numbers, got {self.rtol} and {self.atol}")
         if self.max_steps < 1:
@@ -140,7 +151,7 @@ def integrate(
         saveat=diffrax.SaveAt(subs=[diffrax.SubSaveAt(ts=times), diffrax.SubSaveAt(t1=True)]),
         stepsize_controller=controller,
         max_steps=settings.max_steps,
-        progress_meter=diffrax.TextProgressMeter() if settings.progress else diffrax.NoProgressMeter(),
+        progress_meter=METERS[settings.progress],
         throw=False,
     )
     (saved, last), (_, last_time) = solution.ys, solution.ts

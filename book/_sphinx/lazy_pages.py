@@ -1,17 +1,38 @@
 """What the built pages need beyond their extensions: no script from another host, no page error, valid roles."""
 
+import shutil
+from importlib.resources import as_file, files
+from pathlib import Path
 from typing import Any
 
 from sphinx.application import Sphinx
 
+PLOTLY = "plotly.min.js"
+PLOT = 'class="plotly-graph-div"'
+
 
 def mend(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
-    """Leave out thebe's loader, which names another host and declares THEBE_JS_URL twice; mend the bibliography."""
+    """Leave out thebe's loader, which names another host and declares THEBE_JS_URL twice; mend the bibliography.
+
+    A page with a plotly figure gets plotly's script, from the book's own folder.
+    """
+    body = context.get("body", "")
+    if PLOT in body:
+        _copy_plotly(Path(app.outdir) / "_static")
+        # Deferred: it runs before the figure's own script, a module, and neither holds up the text of the page.
+        app.add_js_file(PLOTLY, loading_method="defer")
     scripts = context.get("script_files", [])
     context["script_files"] = [script for script in scripts if not _unwanted(script)]
     if "body" in context:
         # docutils calls the bibliography a list, but its entries are no list items.
-        context["body"] = context["body"].replace('role="list" class="citation-list"', 'class="citation-list"')
+        context["body"] = body.replace('role="list" class="citation-list"', 'class="citation-list"')
+
+
+def _copy_plotly(static: Path) -> None:
+    """Put the script of the installed plotly, which made the figures of the pages, beside the other scripts."""
+    static.mkdir(parents=True, exist_ok=True)
+    with as_file(files("plotly") / "package_data" / PLOTLY) as script:
+        shutil.copyfile(script, static / PLOTLY)
 
 
 def _unwanted(script: Any) -> bool:

@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
-from lazy_course import flows, models
+from lazy_course import descent, flows, models
 from lazy_course.finite_horizon import bounds, cases
 from lazy_course.finite_horizon.cases import Problem
 from lazy_course.finite_horizon.numerics import TIMES, Measured, first_correction, sweep
-from lazy_course.linearization import second_differential, taylor_remainder
+from lazy_course.linearization import linearize, second_differential, taylor_remainder
 from lazy_course.models import RealArray
 
 
@@ -117,3 +117,36 @@ def homogeneous_pair(problem: Problem, alpha: float, degree: int, *, horizon: fl
         "from_output": scale * _flat(first.params),
         "from_weights": _flat(second.params),
     }
+
+
+def descent_rows(
+    problem: Problem, alpha: float, *, horizon: float, refinements: tuple[int, ...] = (1, 2, 4, 8)
+) -> dict[str, list[float | int]]:
+    r"""Descent beside the flow at flow time T, in outputs: the step $1/(M S^2)$, shortened to divide T, then refined.
+
+    Returns for every refinement the number of `steps`, the `step size`, how far descent is from the flow, and how far
+    descent on the model is from descent on its linearization with the same step; then the same gap of the flows.
+    """
+    h, params0, loss = problem.h, problem.params0, problem.loss
+    largest = descent.stable_step_size(h, params0, smoothness=1.0 + problem.loss.weight)
+    coarse = int(np.ceil(horizon / float(largest)))
+    run = sweep(problem, np.array([alpha]), horizon=horizon)
+    rows: dict[str, list[float | int]] = {"steps": [], "step size": [], "descent - flow": [], "gap of the descents": []}
+    for refinement in refinements:
+        count = refinement * coarse
+        choices: dict[str, Any] = {"alpha": alpha, "step_size": horizon / count, "steps": count, "save_at": [count]}
+        own = descent.gradient_descent(h, params0, loss, **choices).outputs[-1]
+        linear = descent.gradient_descent(linearize(h, params0), params0, loss, **choices).outputs[-1]
+        rows["steps"].append(count)
+        rows["step size"].append(horizon / count)
+        rows["descent - flow"].append(float(jnp.linalg.norm(own - run.gap.outputs[0, -1])))
+        rows["gap of the descents"].append(float(jnp.linalg.norm(own - linear)))
+    rows["gap of the flows"] = [float(run.output_gap[0, -1]) / alpha] * len(refinements)
+    return rows
+
+
+def descent_table(rows: dict[str, list[float | int]]) -> str:
+    """`descent_rows` as a Markdown table, one line a step size."""
+    lines = ["| " + " | ".join(rows) + " |", "|---" * len(rows) + "|"]
+    lines += ["| " + " | ".join(f"{entry:.3g}" for entry in line) + " |" for line in zip(*rows.values(), strict=True)]
+    return "\n".join(lines)

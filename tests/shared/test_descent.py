@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lazy_course import descent
+from lazy_course import descent, progress
 from lazy_course.descent import gradient_descent, stable_step_size
 from lazy_course.flows import FlowError, gradient_flow
 from lazy_course.linearization import linearize
@@ -64,6 +64,16 @@ def test_default_step_uses_the_smoothness_of_the_loss():
     assert path.step_size == pytest.approx(float(stable_step_size(h, params0)) / 2.0)
     assert jnp.all(jnp.diff(path.loss) < 0)
     assert path.loss.shape == (101,)
+
+
+@pytest.mark.parametrize("patience", [0.0, 1e6])
+def test_a_long_descent_says_how_far_it_is_and_a_short_one_is_silent(capsys, monkeypatch, patience):
+    h, params0, loss = tanh_problem()
+    monkeypatch.setattr(progress, "PATIENCE", patience)
+    gradient_descent(h, params0, loss, alpha=3.0, step_size=0.05, steps=40, save_at=[0, 20, 40])
+    jax.effects_barrier()
+    said = capsys.readouterr().out
+    assert "still descending: step 20 of 40, loss" in said if patience == 0 else said == ""
 
 
 def test_divergence_names_the_step():

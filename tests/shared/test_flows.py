@@ -1,5 +1,7 @@
 """Flows against closed forms, against an independent integrator, and where cancellation would spoil them."""
 
+import re
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -8,6 +10,7 @@ import pytest
 from jax.flatten_util import ravel_pytree
 from scipy.integrate import solve_ivp
 
+from lazy_course import progress
 from lazy_course.displacement import DisplacedModel, scaled_gradient_change
 from lazy_course.flows import (
     FlowError,
@@ -151,6 +154,16 @@ class TestGradientFlow:
         gradient_flow(identity, jnp.zeros(2), square_loss([1.0, 2.0]), alpha=1.0, times=SHORT, progress=True)
         jax.effects_barrier()
         assert "100.00%" in capsys.readouterr().out
+
+    @pytest.mark.parametrize("patience", [0.0, 1e6])
+    def test_a_long_solve_says_how_far_it_is_and_a_short_one_is_silent(self, capsys, monkeypatch, patience):
+        monkeypatch.setattr(progress, "PATIENCE", patience)
+        gradient_flow(identity, jnp.zeros(2), square_loss([1.0, 2.0]), alpha=1.0, times=SHORT)
+        jax.effects_barrier()
+        lines = capsys.readouterr().out.splitlines()
+        shares = [float(re.search(r"still integrating: ([\d.]+) %", line).group(1)) for line in lines]
+        assert len(shares) > 2 if patience == 0 else shares == []
+        assert shares == sorted(shares)
 
 
 class TestGap:
