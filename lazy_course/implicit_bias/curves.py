@@ -130,7 +130,7 @@ def _fit_time(X: RealArray, y: RealArray, alpha: float, fraction: float, l1: num
     end = 10 * max(earliest, 0.1)
     while np.isnan(fitted + settled) and end < 1e12:
         times = np.geomspace(1e-4 * end, end, 200)
-        found = flow.flow(X, y, alpha, times, rtol=1e-7, atol=1e-7)
+        found = flow.flow(X, y, alpha, times)
         distance = np.sum(np.abs(np.asarray(found.beta) - np.asarray(limit)[None]), axis=1)
         fitted = _first_below(times, np.asarray(found.loss) / first, fraction) if np.isnan(fitted) else fitted
         settled = _first_below(times, distance, far) if np.isnan(settled) else settled

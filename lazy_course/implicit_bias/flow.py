@@ -109,8 +109,8 @@ def flow(
     alpha: Scalar,
     times: Times,
     *,
-    rtol: float = 1e-10,
-    atol: float = 1e-10,
+    rtol: float = 1e-9,
+    atol: float = 1e-9,
     max_steps: int = 100_000,
 ) -> DualPath:
     r"""The same flow at any scale, through its N multipliers: $\nu' = -4r$, $\beta = 2\alpha^2\sinh(X^\top\nu)$.
