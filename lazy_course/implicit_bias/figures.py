@@ -148,6 +148,7 @@ def sparse(record: dict[str, Any]) -> Figure:
                 "least $\\ell_1$ norm", (alphas[-1], first["l1"]), xytext=(0, 4), textcoords="offset points", ha="right"
             )
         axis.set(xlabel=r"$\alpha$", title=title)
+        axis.set_ylim(top=4.0)
     axes[0].set_ylabel(r"population error $\|\beta-\beta^\star\|^2$")
     axes[0].legend(fontsize=9, loc="lower right")
     return fig

@@ -67,9 +67,9 @@ def test_published_points_had_not_converged():
         assert row[budget]["error"][0] > factor * exact[0]
     # at a large scale every budget is enough
     assert row["tolerance"]["error"][-1] == pytest.approx(exact[-1], rel=1e-3)
-    # with noise the smallest scale overfits: the limit is worse than the stopped run
+    # the limit fits the noise, too: every limit is worse than the best run that was stopped after ten thousand steps
     noisy = kept["values"]["0.1"]
-    assert noisy["ten thousand steps"]["error"][0] < 0.5 * noisy["exact"][0]["error"][0]
+    assert min(noisy["ten thousand steps"]["error"]) < 0.1 * min(noisy["exact"][0]["error"])
 
 
 def test_sample_sizes_go_from_one_end_to_the_other():
