@@ -128,8 +128,8 @@ def pessimism(draws: int = 20, shapes: tuple[tuple[int, int], ...] = SHAPES) -> 
     return {"settings": settings, "values": values}
 
 
-def dimension(draws: int = 3) -> dict[str, Any]:
-    """The share of a teacher that the tangent features leave, for five dimensions and five widths."""
+def dimension(draws: int = 10) -> dict[str, Any]:
+    """The share of a teacher that the tangent features leave, for five dimensions and five widths; no sampling of x."""
     dims, widths = (2, 5, 10, 20, 40), (2, 4, 8, 16, 32)
     values = {
         str(d): [
@@ -137,7 +137,7 @@ def dimension(draws: int = 3) -> dict[str, Any]:
         ]
         for d in dims
     }
-    return {"settings": {"draws": draws, "widths": widths, "samples": 6000, "fresh": 2000}, "values": values}
+    return {"settings": {"draws": draws, "widths": widths, "units": 3}, "values": values}
 
 
 SECTIONS: dict[str, Callable[[], dict[str, Any]]] = {

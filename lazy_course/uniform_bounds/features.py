@@ -1,8 +1,9 @@
 r"""How much of a function the tangent features of a finite network can express: the price of dimension.
 
-The linearized model is linear in $p = m(d+1)$ features. Its best fit of a function f* on the sphere leaves the share
+The linearized model is linear in $p = m(d+1)$ features. On the sphere the best fit of a function f* leaves the share
 $\inf_v E (f^\star - J_0 v)^2 / \mathrm{Var} f^\star$ of the variance. The share tends to 0 as m grows if the limiting
-kernel is universal on the functions considered; how fast depends on the dimension d.
+kernel is universal on the functions considered; how fast depends on the dimension d. For ReLU networks every moment
+that is needed has a closed form, so nothing is sampled but the weights and the teacher.
 """
 
 import equinox as eqx
@@ -19,36 +20,51 @@ def sphere(key: AnyKey, count: int, d: int) -> Float[Array, "count d"]:
     return points / jnp.linalg.norm(points, axis=1, keepdims=True)
 
 
-def teacher(key: AnyKey, x: Float[Array, "n d"], *, units: int = 3) -> Float[Array, " n"]:
-    """A ReLU network of three units of norm one with alternating signs, as in the paper's experiments."""
-    directions = sphere(key, units, x.shape[1])
-    return jax.nn.relu(x @ directions.T) @ (-1.0) ** jnp.arange(units)
+def half_space_moments(a: Float[Array, "m d"], b: Float[Array, "k d"]) -> Float[Array, "m k d d"]:
+    r"""$E[x x^\top 1(\langle a, x\rangle > 0)\, 1(\langle b, x\rangle > 0)]$, x uniform on the sphere, unit a and b.
+
+    With the angle $\theta$ between a and b it is $\frac1{2\pi d}$ times
+    $(\pi - \theta)\,\mathrm{Id} + (a b^\top + b a^\top - \cos\theta\,(a a^\top + b b^\top))/\sin\theta$. For a normal
+    variable it is d times that: in the plane of a and b integrate over the sector of angle $\pi - \theta$.
+    """
+    d = a.shape[1]
+    cosine = jnp.clip(a @ b.T, -1.0, 1.0)
+    sine = jnp.sqrt(1 - cosine**2)
+    mixed = a[:, None, :, None] * b[None, :, None, :]
+    own = (a[:, None, :, None] * a[:, None, None, :]) + (b[None, :, :, None] * b[None, :, None, :])
+    bend = mixed + jnp.swapaxes(mixed, 2, 3) - cosine[:, :, None, None] * own
+    # a = b or a = -b: the bend vanishes like the square of the sine.
+    bend = jnp.where(sine[:, :, None, None] > 1e-12, bend / jnp.maximum(sine, 1e-12)[:, :, None, None], 0.0)
+    angle = jnp.pi - jnp.arccos(cosine)
+    return (angle[:, :, None, None] * jnp.eye(d)[None, None] + bend) / (2 * jnp.pi * d)
 
 
-def tangent_features(key: AnyKey, x: Float[Array, "n d"], m: int) -> Float[Array, "n p"]:
-    r"""The tangent features of $\sum_j b_j \max(\langle a_j, x\rangle, 0)$ at normal weights."""
-    key_a, key_b = jax.random.split(key)
-    a = jax.random.normal(key_a, (m, x.shape[1]), dtype=float)
-    b = jax.random.normal(key_b, (m,), dtype=float)
-    before = x @ a.T
-    gates = (before > 0) * b[None]
-    inner = (gates[:, :, None] * x[:, None, :]).reshape(x.shape[0], -1)
-    return jnp.concatenate([jax.nn.relu(before), inner], axis=1) / m**0.5
+def mean_of_relu(d: int) -> Float[Array, ""]:
+    r"""$E \max(\langle a, x\rangle, 0) = \Gamma(d/2) / (2 \sqrt\pi\, \Gamma((d+1)/2))$ for a unit vector a."""
+    log_ratio = jax.scipy.special.gammaln(d / 2) - jax.scipy.special.gammaln((d + 1) / 2)
+    return jnp.exp(log_ratio) / (2 * jnp.pi**0.5)
 
 
 @eqx.filter_jit
-def left_over(key: AnyKey, *, d: int, m: int, samples: int = 6000, fresh: int = 2000) -> Float[Array, ""]:
-    """The share of the teacher's variance that the best combination of the tangent features leaves.
+def share_left(student: Float[Array, "m d"], teacher: Float[Array, "k d"]) -> Float[Array, ""]:
+    r"""The share of the variance of $\sum_i (-1)^i \max(\langle t_i, x\rangle, 0)$ that the best combination leaves.
 
-    Fitted on `samples` points (ridge 1e-10 of the largest eigenvalue), evaluated on `fresh` ones: at p = m (d + 1)
-    features the estimate is about samples / (samples - p) times the true share.
+    The features of the neuron $b_j \max(\langle a_j, x\rangle, 0)$ are the entries of $x\,1(\langle a_j, x\rangle > 0)$
+    (those of $b_j$ are among them), so only the directions of the $a_j$, the unit rows of `student`, matter. The
+    normal equations are solved with a relative cut-off of 1e-13 for eigenvalues.
     """
-    key_x, key_new, key_t, key_w = jax.random.split(key, 4)
-    x, new = sphere(key_x, samples, d), sphere(key_new, fresh, d)
-    features, target = tangent_features(key_w, x, m), teacher(key_t, x)
-    gram = features.T @ features
-    ridge = 1e-10 * jnp.trace(gram)
-    weights = jnp.linalg.solve(gram + ridge * jnp.eye(gram.shape[0]), features.T @ target)
-    wanted = teacher(key_t, new)
-    error = tangent_features(key_w, new, m) @ weights - wanted
-    return jnp.mean(error**2) / jnp.var(wanted)
+    (m, d), signs = student.shape, (-1.0) ** jnp.arange(teacher.shape[0])
+    gram = jnp.moveaxis(half_space_moments(student, student), 1, 2).reshape(m * d, m * d)
+    aligned = jnp.einsum("jkab,kb,k->ja", half_space_moments(student, teacher), teacher, signs).reshape(-1)
+    among = half_space_moments(teacher, teacher)
+    second = jnp.einsum("ikab,ia,kb,i,k->", among, teacher, teacher, signs, signs)
+    values, vectors = jnp.linalg.eigh(gram)
+    kept = values > 1e-13 * values[-1]
+    explained = jnp.sum(jnp.where(kept, (vectors.T @ aligned) ** 2 / jnp.where(kept, values, 1.0), 0.0))
+    return (second - explained) / (second - (jnp.sum(signs) * mean_of_relu(d)) ** 2)
+
+
+def left_over(key: AnyKey, *, d: int, m: int, units: int = 3) -> Float[Array, ""]:
+    """`share_left` for m random directions and a teacher of `units` random ones with alternating signs."""
+    key_student, key_teacher = jax.random.split(key)
+    return share_left(sphere(key_student, m, d), sphere(key_teacher, units, d))

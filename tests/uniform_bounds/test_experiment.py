@@ -1,6 +1,7 @@
 """The kept measurements: complete, plausible, and reproduced in part."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -75,19 +76,35 @@ def test_the_share_left_is_reproduced():
     fresh = float(features.left_over(jax.random.key(200), d=2, m=2))
     assert fresh == pytest.approx(kept["values"]["2"][0][0], rel=1e-6)
     last = {int(d): np.mean(rows[-1]) for d, rows in kept["values"].items()}
-    assert last[2] < 1e-3 < last[5] < last[40]
+    assert last[2] < 1e-3 < last[5] < last[10] < last[20] < last[40]
 
 
-def test_the_tangent_features_are_the_derivatives():
-    """Features at m = 3, d = 2 against jax's Jacobian of the network."""
-    key = jax.random.key(8)
-    x = features.sphere(jax.random.key(9), 5, 2)
-    key_a, key_b = jax.random.split(key)
-    a, b = jax.random.normal(key_a, (3, 2), dtype=float), jax.random.normal(key_b, (3,), dtype=float)
+def test_the_moments_of_half_spaces_are_right():
+    """The closed form against an average over points, and against the cases known without it."""
+    a, b = features.sphere(jax.random.key(1), 3, 4), features.sphere(jax.random.key(2), 2, 4)
+    x = features.sphere(jax.random.key(3), 20_000, 4)
+    inside, other = ((x @ v.T > 0).astype(float) for v in (a, b))
+    averaged = jnp.einsum("nj,nk,na,nb->jkab", inside, other, x, x) / x.shape[0]
+    assert np.asarray(features.half_space_moments(a, b)) == pytest.approx(np.asarray(averaged), abs=6e-3)
+    itself, opposite = features.half_space_moments(a, jnp.concatenate([a, -a]))[0][jnp.asarray([0, 3])]
+    assert np.asarray(itself) == pytest.approx(np.eye(4) / 8, abs=1e-12), "half of the sphere, E x x^T = Id/d"
+    assert np.asarray(opposite) == pytest.approx(np.zeros((4, 4)), abs=1e-12)
+    assert float(jnp.mean(jax.nn.relu(x @ a[0]))) == pytest.approx(float(features.mean_of_relu(4)), abs=6e-3)
 
-    def network(b, a):
-        return jax.nn.relu(x @ a.T) @ b / 3**0.5
 
-    by_b, by_a = jax.jacobian(network, argnums=(0, 1))(b, a)
-    expected = np.concatenate([np.asarray(by_b), np.asarray(by_a).reshape(5, -1)], axis=1)
-    assert np.asarray(features.tangent_features(key, x, 3)) == pytest.approx(expected)
+def test_the_share_left_is_that_of_the_tangent_features():
+    """Least squares on many points with jax's own Jacobian of a network, output weights among the parameters."""
+    x, student = features.sphere(jax.random.key(9), 20_000, 3), features.sphere(jax.random.key(8), 4, 3)
+    teacher, b = features.sphere(jax.random.key(7), 3, 3), jnp.asarray([0.5, -1.0, 2.0, 1.0])
+
+    def network(a, b):
+        return jax.nn.relu(x @ a.T) @ b
+
+    by_a, by_b = jax.jacfwd(network, argnums=(0, 1))(student, b)
+    tangent = np.concatenate([np.asarray(by_a).reshape(x.shape[0], -1), np.asarray(by_b)], axis=1)
+    wanted = np.asarray(jax.nn.relu(x @ teacher.T) @ jnp.asarray([1.0, -1.0, 1.0]))
+    left = wanted - tangent @ np.linalg.lstsq(tangent, wanted, rcond=None)[0]
+    assert float(features.share_left(student, teacher)) == pytest.approx(np.mean(left**2) / np.var(wanted), rel=0.05)
+    assert float(features.share_left(teacher, teacher)) == pytest.approx(0.0, abs=1e-12), (
+        "its own features leave nothing"
+    )
