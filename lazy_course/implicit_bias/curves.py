@@ -155,4 +155,4 @@ def population_error(
     beta: Float[Array | np.ndarray, "... d"], target: Float[RealArray, " d"]
 ) -> Float[np.ndarray, "..."]:
     r"""$\|\beta - \beta^\star\|^2$, the expected square error on an input with independent standard normal entries."""
-    return np.sum((np.asarray(beta) - np.asarray(target)) ** 2, axis=-1)
+    return np.asarray(np.sum((np.asarray(beta) - np.asarray(target)) ** 2, axis=-1))

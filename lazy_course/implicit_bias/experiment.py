@@ -172,15 +172,16 @@ RATIOS = np.linspace(0.4, 1.9, 16)
 SMALL = 1e-8
 
 
-def successes(d: int, k: int, draws: int, ratios: np.ndarray = RATIOS) -> tuple[list[int], list[float]]:
+def successes(d: int, k: int, draws: int, chosen: slice = slice(None)) -> tuple[list[int], list[float]]:
     """For N = ratio times the statistical dimension: N, and the share of draws with an error below 1e-3 at alpha 1e-8.
 
-    All N are solved at the largest, with rows of zeros behind, so that one compiled program serves.
+    `chosen` takes a part of `RATIOS`. All N are solved at the largest, with rows of zeros behind, so that one compiled
+    program serves.
     """
-    sizes = [max(1, round(ratio * bounds.statistical_dimension(d, k))) for ratio in ratios]
+    sizes = [min(d, round(ratio * bounds.statistical_dimension(d, k))) for ratio in RATIOS]
+    most, flat = max(sizes), jnp.zeros(d)
+    sizes = sizes[chosen]
     hits = np.zeros(len(sizes))
-    most, flat = min(max(sizes), d), jnp.zeros(d)
-    sizes = [min(size, d) for size in sizes]
     for draw in range(draws):
         x, _, target = problem(1000 * d + 10 * k + draw, n=most, d=d, k=k)
         for i, n in enumerate(sizes):

@@ -73,15 +73,15 @@ def test_published_points_had_not_converged():
 
 
 def test_sample_sizes_go_from_one_end_to_the_other():
-    """N for a tenth of the error: 0.9 d where training is lazy, near the statistical dimension where it is not."""
+    """N for a tenth of the error: 0.9 d where training is lazy, between delta and its bound where it is not."""
     kept = experiment.load("samples")
     settings = kept["settings"]
     needed = experiment.needed(kept)
     scales = np.asarray(settings["alphas"])
     assert np.all(np.diff(needed[np.argsort(scales)]) > -1e-9)
     assert needed[np.argmax(scales)] == pytest.approx(0.9 * settings["d"], rel=0.03)
-    delta = bounds.statistical_dimension(settings["d"], settings["k"])
-    assert 0.7 * delta < needed[np.argmin(scales)] < 1.3 * delta
+    d, k = settings["d"], settings["k"]
+    assert bounds.statistical_dimension(d, k) < needed[np.argmin(scales)] < 2 * k * np.log(d / k) + 1.25 * k
     # lazy training sees 1 - N/d
     lazy = np.mean(np.asarray(kept["values"]), axis=1)[:, np.argmax(scales)]
     assert lazy == pytest.approx(1 - np.asarray(settings["sizes"]) / settings["d"], abs=0.05)
@@ -98,7 +98,7 @@ def test_recovery_begins_at_the_statistical_dimension():
     assert np.all(np.abs(halves / delta - 1) < 0.25)
     assert np.all(delta <= bound)
     row = kept["values"][0]
-    sizes, share = experiment.successes(row["d"], row["k"], 10, np.asarray(kept["settings"]["ratios"])[[3, 12]])
+    sizes, share = experiment.successes(row["d"], row["k"], 10, slice(3, 13, 4))
     kept_share = [row["share"][row["sizes"].index(size)] for size in sizes]
     assert share == pytest.approx(kept_share)
 
