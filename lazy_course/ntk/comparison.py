@@ -2,38 +2,52 @@
 
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 from scipy import stats
 
 from lazy_course.ntk import experiment
-from lazy_course.ntk.prediction import Prediction, kernel_blocks, predict
+from lazy_course.ntk.dynamics import linearized_dynamics
+from lazy_course.ntk.prediction import Prediction, kernel_blocks
 
 
 def predicted(angles: Any) -> Prediction:
-    """Mean and covariance of the ensemble's networks at infinite width, at these angles and the saved steps.
+    r"""Mean and covariance of the ensemble's networks at infinite width, at these angles, after the saved steps.
 
-    The descent's steps stand at flow times step * k; the last one counts as the end of training, t = infinity.
+    For descent, not for the flow: $(I - \eta\Theta)^k$ takes the place of $e^{-\Theta t}$. With $A = \Theta_{xX}L_k$,
+    the response to each target, the mean is $Ay$ and the covariance $K_{xx} - AK_{Xx} - K_{xX}A^\top + AK_{XX}A^\top$.
     """
     e = experiment.ENSEMBLE
-    blocks = kernel_blocks(
-        experiment.on_circle(e.train_angles),
-        experiment.on_circle(angles),
-        activation=e.activation,
-        depth=2,
-        sigma_w=e.sigma_w,
-        sigma_b=e.sigma_b,
+    x, points = experiment.on_circle(e.train_angles), experiment.on_circle(angles)
+    options: Any = {"activation": e.activation, "depth": 2, "sigma_w": e.sigma_w, "sigma_b": e.sigma_b}
+    blocks = kernel_blocks(x, points, **options)
+    n, targets = x.shape[0], jnp.eye(x.shape[0])
+    training = linearized_dynamics(blocks.ntk_train)
+    response = training.descent_test_outputs(
+        jnp.zeros((points.shape[0], n)),
+        blocks.ntk_test_train,
+        jnp.zeros((n, n)),
+        targets,
+        np.asarray(e.saved),
+        step_size=e.step,
     )
-    times = [*(e.step * k for k in e.saved[:-1]), np.inf]
-    return predict(blocks, experiment.circle_target(e.train_angles), times)
+    cross = response @ jnp.asarray(blocks.nngp_test_train).T
+    own = response @ jnp.asarray(blocks.nngp_train) @ jnp.swapaxes(response, 1, 2)
+    covariance = jnp.asarray(blocks.nngp_test)[None] - cross - jnp.swapaxes(cross, 1, 2) + own
+    return Prediction(response @ experiment.circle_target(e.train_angles), covariance)
 
 
 class Check(NamedTuple):
-    r"""One width and time: flow time; the largest standardized error of the mean, $|\hat\mu - \mu|/(\sigma/\sqrt N)$;
-    $N(\hat\mu - \mu)^\top\Sigma^{-1}(\hat\mu - \mu)$ and its p-value under chi-square with q degrees of freedom;
-    $\mathrm{tr}(\Sigma^{-1}S)/q$ and its two-sided p-value under chi-square with q(N - 1) degrees, over q(N - 1)."""
+    r"""One width after `steps` steps, N networks, q points: the sample against the theory.
 
-    time: float
+    `largest` is the largest standardized error of the mean, $|\hat\mu - \mu|/(\sigma/\sqrt N)$; `mean` is
+    $N(\hat\mu - \mu)^\top\Sigma^{-1}(\hat\mu - \mu)$, with its p-value under chi-square with q degrees of freedom;
+    `variance` is $\mathrm{tr}(\Sigma^{-1}S)/q$, with its two-sided p-value under chi-square with q(N - 1) degrees, over
+    q(N - 1).
+    """
+
+    steps: int
     largest: float
     mean: float
     mean_p: float
@@ -41,7 +55,7 @@ class Check(NamedTuple):
     variance_p: float
 
 
-def check(mean: Any, covariance: Any, mu: Any, sigma: Any, draws: int, time: float) -> Check:
+def check(mean: Any, covariance: Any, mu: Any, sigma: Any, draws: int, steps: int) -> Check:
     """The two statistics of one sample of `draws` vectors with this mean and covariance, against N(mu, sigma)."""
     mean, covariance, mu, sigma = (np.asarray(value) for value in (mean, covariance, mu, sigma))
     q, off = mu.size, mean - mu
@@ -49,7 +63,7 @@ def check(mean: Any, covariance: Any, mu: Any, sigma: Any, draws: int, time: flo
     ratio, degrees = np.trace(np.linalg.solve(sigma, covariance)) / q, q * (draws - 1)
     below = stats.chi2.cdf(ratio * degrees, degrees)
     return Check(
-        time=time,
+        steps=steps,
         largest=float(np.max(np.abs(off) / np.sqrt(np.diag(sigma) / draws))),
         mean=float(statistic),
         mean_p=float(stats.chi2.sf(statistic, q)),
@@ -62,21 +76,20 @@ def ensemble_checks(record: dict[str, Any], m: int) -> list[Check]:
     """The statistics of the ensemble of width m, one row for every saved step."""
     e, kept = experiment.ENSEMBLE, record["values"][str(m)]
     theory = predicted(e.check_angles)
-    times = [*(e.step * k for k in e.saved[:-1]), np.inf]
-    rows = zip(kept["mean"], kept["covariance"], theory.mean, theory.covariance, times, strict=True)
+    rows = zip(kept["mean"], kept["covariance"], theory.mean, theory.covariance, e.saved, strict=True)
     return [check(*row[:4], e.draws, row[4]) for row in rows]
 
 
 def ensemble_table(record: dict[str, Any]) -> str:
     """All statistics as a Markdown table."""
     lines = [
-        "| width | time | largest standardized error | chi-square of the mean (p) | variance ratio (p) |",
+        "| width | steps | largest standardized error | chi-square of the mean (p) | variance ratio (p) |",
         "| --- | --- | --- | --- | --- |",
     ]
     for m in experiment.ENSEMBLE.widths:
         for row in ensemble_checks(record, m):
             lines.append(
-                f"| {m} | {'end' if np.isinf(row.time) else f'{row.time:g}'} | {row.largest:.2f} "
+                f"| {m} | {row.steps} | {row.largest:.2f} "
                 f"| {row.mean:.1f} ({row.mean_p:.2g}) | {row.variance:.3f} ({row.variance_p:.2g}) |"
             )
     return "\n".join(lines)

@@ -1,6 +1,6 @@
 r"""The algebra behind "wide networks are linearized networks": Theorems G.1 and H.1, for steps and for the flow.
 
-K bounds the norm of the Jacobian (normalized, so that the kernel is J J^T) on a ball, L is its Lipschitz constant,
+B bounds the norm of the Jacobian (normalized, so that the kernel is J J^T) on a ball, L is its Lipschitz constant,
 R0 the initial residual, LAM and TOP the ends of the spectrum of the limiting kernel, ETA the step, RHO its contraction.
 Every function returns a `Derived`: what the book prints, and checks that must simplify to zero.
 """
@@ -10,11 +10,11 @@ from sympy import Eq, Expr, Function, Integral, Le, Matrix, Min, Rational, Symbo
 
 from lazy_course.derived import Derived
 
-K, L, R0, LAM, TOP = (Symbol(name, positive=True) for name in ("K", "L", "R_0", r"\lambda_{\min}", r"\lambda_{\max}"))
+B, L, R0, LAM, TOP = (Symbol(name, positive=True) for name in ("B", "L", "R_0", r"\lambda_{\min}", r"\lambda_{\max}"))
 ETA, RHO, WIDTH = Symbol("eta_0", positive=True), Symbol("rho", positive=True), Symbol("m", positive=True)
 TIME, STEP = Symbol("t", positive=True), Symbol("k", positive=True, integer=True)
-DRIFT = Symbol("S", positive=True)
-RADIUS = 3 * ETA * K * R0 / RHO
+DRIFT = Symbol(r"\varepsilon", positive=True)
+RADIUS = 3 * ETA * B * R0 / RHO
 
 
 def matrix(name: str, rows: int = 2, columns: int = 2) -> Matrix:
@@ -75,45 +75,45 @@ def contraction() -> Derived:
 
 
 def path() -> Derived:
-    """The steps are at most eta K R0 (1 - rho/3)^j, a geometric series."""
+    """The steps are at most eta B R0 (1 - rho/3)^j, a geometric series."""
     ratio = 1 - RHO / 3
-    partial = ETA * K * R0 * (1 - ratio**STEP) / (1 - ratio)
+    partial = ETA * B * R0 * (1 - ratio**STEP) / (1 - ratio)
     way = Symbol(r"{\sum_{j\le k}\lVert w_j-w_{j-1}\rVert}")
     short = (1 - ratio**STEP) / (1 - ratio)
     return Derived(
         Le(way, RADIUS, evaluate=False),
         {
             "partial sums, by induction": sp.simplify(sp.expand(short.subs(STEP, STEP + 1) - short - ratio**STEP)),
-            "first partial sum": sp.simplify(partial.subs(STEP, 1) - ETA * K * R0),
-            "its limit": sp.simplify(ETA * K * R0 / (1 - ratio) - RADIUS),
-            "small steps": sp.simplify(RADIUS.subs(RHO, ETA * LAM) - 3 * K * R0 / LAM),
+            "first partial sum": sp.simplify(partial.subs(STEP, 1) - ETA * B * R0),
+            "its limit": sp.simplify(ETA * B * R0 / (1 - ratio) - RADIUS),
+            "small steps": sp.simplify(RADIUS.subs(RHO, ETA * LAM) - 3 * B * R0 / LAM),
             "the sum of three terms": sp.simplify(1 + ratio + ratio**2 - short.subs(STEP, 3)),
         },
     )
 
 
 def kernel_split() -> Derived:
-    """J0 J0^T - Jbar J^T = J0 (J0 - J)^T + (J0 - Jbar) J^T, so on the ball the norm is at most 2 K L radius."""
+    """J0 J0^T - Jbar J^T = J0 (J0 - J)^T + (J0 - Jbar) J^T, so on the ball the norm is at most 2 B L radius."""
     first, middle, last = matrix("a", 2, 3), matrix("b", 2, 3), matrix("c", 2, 3)
     difference = first * first.T - middle * last.T - first * (first - last).T - (first - middle) * last.T
     left = Symbol(r"{\lVert J_0J_0^\top-\bar JJ_k^\top\rVert}")
-    bound = 6 * ETA * K**2 * L * R0 / RHO
+    bound = 6 * ETA * B**2 * L * R0 / RHO
     checks = {f"entry {i + 1}{j + 1}": sp.expand(difference[i, j]) for i in range(2) for j in range(2)}
-    checks["2 K L times the radius"] = sp.simplify(2 * K * L * RADIUS - bound)
-    narrow = {L: K / sqrt(WIDTH), RHO: ETA * LAM}
-    checks["in the notes"] = sp.simplify(bound.subs(narrow) - 6 * K**3 * R0 / (LAM * sqrt(WIDTH)))
+    checks["2 B L times the radius"] = sp.simplify(2 * B * L * RADIUS - bound)
+    narrow = {L: B / sqrt(WIDTH), RHO: ETA * LAM}
+    checks["in the notes"] = sp.simplify(bound.subs(narrow) - 6 * B**3 * R0 / (LAM * sqrt(WIDTH)))
     return Derived(Le(left, bound, evaluate=False), checks)
 
 
 def width_condition() -> Derived:
-    """The three parts of the contraction add up to 1 - rho/3 exactly at 18 eta^2 K^2 L R0 = rho^2."""
-    parts = 1 - RHO + RHO / 3 + ETA * 6 * ETA * K**2 * L * R0 / RHO
-    threshold = {L: RHO**2 / (18 * ETA**2 * K**2 * R0)}
-    narrow = {L: K / sqrt(WIDTH), RHO: ETA * LAM}
-    printed, right = (18 * K**3 * R0 / LAM) ** 2, (18 * K**3 * R0 / LAM**2) ** 2
+    """The three parts of the contraction add up to 1 - rho/3 exactly at 18 eta^2 B^2 L R0 = rho^2."""
+    parts = 1 - RHO + RHO / 3 + ETA * 6 * ETA * B**2 * L * R0 / RHO
+    threshold = {L: RHO**2 / (18 * ETA**2 * B**2 * R0)}
+    narrow = {L: B / sqrt(WIDTH), RHO: ETA * LAM}
+    printed, right = (18 * B**3 * R0 / LAM) ** 2, (18 * B**3 * R0 / LAM**2) ** 2
     excess = (parts - (1 - RHO / 3)).subs(narrow)
     return Derived(
-        Le(18 * ETA**2 * K**2 * L * R0, RHO**2, evaluate=False),
+        Le(18 * ETA**2 * B**2 * L * R0, RHO**2, evaluate=False),
         {
             "parts": sp.simplify(parts.subs(threshold) - (1 - RHO / 3)),
             "the width of the notes, corrected": sp.simplify(excess.subs(WIDTH, right)),
@@ -123,19 +123,19 @@ def width_condition() -> Derived:
 
 
 def flow_path() -> Derived:
-    """The flow: decay at the rate lam/3, a path of 3 K R0 / lam, the limits of the bounds for small steps."""
+    """The flow: decay at the rate lam/3, a path of 3 B R0 / lam, the limits of the bounds for small steps."""
     way = Symbol(r"{\lVert w(t)-w_0\rVert}")
     s = Symbol("s", positive=True)
-    travelled = sp.integrate(K * R0 * exp(-LAM * s / 3), (s, 0, TIME))
+    travelled = sp.integrate(B * R0 * exp(-LAM * s / 3), (s, 0, TIME))
     steps = (1 - ETA * LAM / 3) ** (TIME / ETA)
     return Derived(
-        Le(way, 3 * K * R0 / LAM, evaluate=False),
+        Le(way, 3 * B * R0 / LAM, evaluate=False),
         {
-            "the length of the path": sp.simplify(travelled - 3 * K * R0 / LAM * (1 - exp(-LAM * TIME / 3))),
+            "the length of the path": sp.simplify(travelled - 3 * B * R0 / LAM * (1 - exp(-LAM * TIME / 3))),
             "steps become time": sp.simplify(sp.limit(steps, ETA, 0) - exp(-LAM * TIME / 3)),
             "what is left of the spectrum": LAM
             - LAM / 3
-            - 2 * K * L * (3 * K * R0 / LAM).subs(R0, LAM**2 / (18 * K**2 * L))
+            - 2 * B * L * (3 * B * R0 / LAM).subs(R0, LAM**2 / (18 * B**2 * L))
             - LAM / 3,
         },
     )
@@ -166,29 +166,34 @@ def flow_gap() -> Derived:
     convolved = sp.integrate(sp.expand(exp(-2 * LAM * (TIME - s) / 3) * exp(-LAM * s / 3)), (s, 0, TIME))
     printed = 3 / LAM * (exp(-LAM * TIME / 3) - exp(-2 * LAM * TIME / 3))
     top = 3 * sp.log(2) / LAM
+    low = Symbol(r"\lambda_0", positive=True)
+    direct = exp(-(low - DRIFT) * TIME) - exp(-low * TIME)
+    rates = sp.integrate(sp.expand(DRIFT * exp(-low * (TIME - s)) * exp(-(low - DRIFT) * s)), (s, 0, TIME))
     bound = Rational(3, 4) * DRIFT * R0 / LAM
     return Derived(
         Le(Symbol(r"{\lVert g^{\mathrm{lin}}(t)-g(t)\rVert}"), bound, evaluate=False),
         {
             "the convolution": sp.simplify(sp.expand(convolved - printed)),
+            "with the rates of the notes": sp.simplify(sp.expand(rates - direct)),
+            "its integral": sp.simplify(1 / (low - DRIFT) - 1 / low - DRIFT / (low * (low - DRIFT))),
             "stationary": sp.simplify(diff(printed, TIME).subs(TIME, top)),
             "largest value": sp.simplify(DRIFT * R0 * printed.subs(TIME, top) - bound),
-            "in K, L": sp.simplify(
-                bound.subs(DRIFT, 6 * K**2 * L * R0 / LAM) - Rational(9, 2) * K**2 * L * R0**2 / LAM**2
+            "in B, L": sp.simplify(
+                bound.subs(DRIFT, 6 * B**2 * L * R0 / LAM) - Rational(9, 2) * B**2 * L * R0**2 / LAM**2
             ),
         },
     )
 
 
 def gap_off_training() -> Derived:
-    """Off the training points: the drift of the mixed kernel times the residual, and K^2 times the gap, summed."""
+    """Off the training points: the drift of the mixed kernel times the residual, and B^2 times the gap, summed."""
     slow, fast = 1 - RHO / 3, 1 - 2 * RHO / 3
     first = ETA * DRIFT * R0 / (1 - slow)
-    second = ETA * K**2 * ETA * DRIFT * R0 * (1 / (1 - slow) - 1 / (1 - fast)) / (slow - fast)
-    bound = 3 * ETA * DRIFT * R0 / RHO * (1 + Rational(3, 2) * ETA * K**2 / RHO)
-    flow = 3 * DRIFT * R0 / LAM * (1 + Rational(3, 2) * K**2 / LAM)
+    second = ETA * B**2 * ETA * DRIFT * R0 * (1 / (1 - slow) - 1 / (1 - fast)) / (slow - fast)
+    bound = 3 * ETA * DRIFT * R0 / RHO * (1 + Rational(3, 2) * ETA * B**2 / RHO)
+    flow = 3 * DRIFT * R0 / LAM * (1 + Rational(3, 2) * B**2 / LAM)
     printed = 3 / LAM * (exp(-LAM * TIME / 3) - exp(-2 * LAM * TIME / 3))
-    whole = DRIFT * R0 * (3 / LAM + K**2 * sp.integrate(printed, (TIME, 0, sp.oo)))
+    whole = DRIFT * R0 * (3 / LAM + B**2 * sp.integrate(printed, (TIME, 0, sp.oo)))
     return Derived(
         Le(Symbol(r"{\lvert f^{\mathrm{lin}}_k(x)-f_k(x)\rvert}"), bound, evaluate=False),
         {
@@ -240,5 +245,5 @@ def all_wide() -> dict[str, Derived]:
 
 
 def spelled(expression: Expr) -> Expr:
-    """Bounds in the terms of the notes: L = K / sqrt(m), rho = eta lam."""
-    return sp.simplify(expression.subs({L: K / sqrt(WIDTH), RHO: ETA * LAM}))
+    """Bounds in the terms of the notes: L = B / sqrt(m), rho = eta lam."""
+    return sp.simplify(expression.subs({L: B / sqrt(WIDTH), RHO: ETA * LAM}))

@@ -112,7 +112,7 @@ def grid(settings: EnsembleSettings = ENSEMBLE) -> Float[np.ndarray, " points"]:
 
 
 def network(
-    settings: WidthSettings | SymmetrySettings | EnsembleSettings, parameterization: wide.Parameterization = "ntk"
+    settings: WidthSettings | SymmetrySettings | EnsembleSettings, parameterization: str = "ntk"
 ) -> wide.FullyConnected:
     """The network that the settings describe."""
     return wide.fully_connected(
@@ -131,7 +131,7 @@ def with_output_law(params: wide.Params, law: str) -> wide.Params:
     return [*params[:-1], {**params[-1], "weight": laws[law](params[-1]["weight"])}]
 
 
-def width_draw(parameterization: wide.Parameterization, m: int, draw: int) -> dict[str, float]:
+def width_draw(parameterization: str, m: int, draw: int) -> dict[str, float]:
     """The suprema of one drawn network with two hidden layers of width m; see `measured`."""
     net = network(WIDTHS, parameterization)
     params = wide.init_fully_connected(jax.random.key(1000 * draw + m), (3, m, m, 1), network=net)

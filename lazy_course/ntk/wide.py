@@ -11,7 +11,7 @@ one step size $\eta_0$ means the same in both: $w \leftarrow w - \eta_0\,\nu J^\
 """
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -22,7 +22,6 @@ from jaxtyping import Array, Float
 from lazy_course.models import Activation, AnyKey, Function, RealArray, Scalar, activation_function
 from lazy_course.ntk.dynamics import linearized_dynamics
 
-Parameterization = Literal["ntk", "standard"]
 Params = list[dict[str, Array]]
 
 
@@ -32,7 +31,7 @@ class FullyConnected(Function):
     activation: Activation
     sigma_w: Float[Array, ""]
     sigma_b: Float[Array, ""]
-    parameterization: Parameterization = eqx.field(static=True)
+    parameterization: str = eqx.field(static=True)
 
     def factors(self, params: Params) -> tuple[list[Array], Array]:
         """The factors c_l of the weights, one a layer, and the factor s of the biases."""
@@ -64,7 +63,7 @@ def fully_connected(
     *,
     sigma_w: Scalar,
     sigma_b: Scalar,
-    parameterization: Parameterization = "ntk",
+    parameterization: str = "ntk",
 ) -> FullyConnected:
     r"""A fully-connected network `f(params, x) -> (n, k)` in the "ntk" or the "standard" parameterization.
 
@@ -260,7 +259,7 @@ def train_many(
     def one(start: Params) -> Array:
         rate = jnp.asarray(step_size) * normalization(network, start)
 
-        def step(_: int, current: Params) -> Params:
+        def step(_: Array | int, current: Params) -> Params:
             seen = passes(network, current, x)
             return _updated(network, current, seen, rate * (seen.outputs - target))
 
@@ -271,4 +270,4 @@ def train_many(
             done = count
         return jnp.stack(found)
 
-    return jax.vmap(one)(params)
+    return jax.lax.map(one, params)  # one after the other: a network fits into the cache, all of them do not

@@ -2,6 +2,7 @@ r"""The constants of the theorems on wide networks, evaluated: on quadratic mode
 
 from typing import NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,7 +16,7 @@ from lazy_course.ntk.numerics import two_layer_limits
 
 
 class Bounds(NamedTuple):
-    """What the theorems promise for all steps: the radius, the drift S of the kernel, the gap on the training
+    """What the theorems promise for all steps: the radius, the drift of the kernel, the gap on the training
     points, the gap at a test point."""
 
     radius: Array | float
@@ -27,16 +28,17 @@ class Bounds(NamedTuple):
 Number = Array | float
 
 
-def step_bounds(*, K: Number, L: Number, R0: Number, rho: Number, step_size: Number) -> Bounds:
-    r"""The bounds for descent: $r = 3\eta_0KR_0/\rho$, $S = 2KLr$, $\frac32\eta_0SR_0/\rho$, and at test points.
+def step_bounds(*, bound: Number, lipschitz: Number, residual: Number, rho: Number, step_size: Number) -> Bounds:
+    r"""The bounds for descent: $r = 3\eta_0BR_0/\rho$, $\varepsilon = 2BLr$, $\frac32\eta_0\varepsilon R_0/\rho$.
 
-    They hold if $18\eta_0^2K^2LR_0 \le \rho^2$, with K, L constants of the Jacobian on the ball of radius r. With
-    `step_size` = 1 and rho the smallest eigenvalue they are those of the flow (its gap is half of `gap`).
+    B = `bound`, L = `lipschitz`, R_0 = `residual`. They hold if $18\eta_0^2B^2LR_0 \le \rho^2$, with B and L constants
+    of the Jacobian on the ball of radius r. With `step_size` = 1 and rho the smallest eigenvalue they are those of
+    the flow (its gap is half of `gap`).
     """
-    radius = 3 * step_size * K * R0 / rho
-    drift = 2 * K * L * radius
-    unit = step_size * drift * R0 / rho
-    return Bounds(radius, drift, 1.5 * unit, 3 * unit * (1 + 1.5 * step_size * K**2 / rho))
+    radius = 3 * step_size * bound * residual / rho
+    drift = 2 * bound * lipschitz * radius
+    unit = step_size * drift * residual / rho
+    return Bounds(radius, drift, 1.5 * unit, 3 * unit * (1 + 1.5 * step_size * bound**2 / rho))
 
 
 class Ratios(NamedTuple):
@@ -49,10 +51,11 @@ class Ratios(NamedTuple):
 
 
 def quadratic_ratios(key: AnyKey, *, cases: int, steps: int = 120, share: float = 0.9) -> Ratios:
-    r"""Drawn models $f = J_0w + \frac12D[w, w]$ (2 outputs, 4 parameters) that just meet $18\eta_0^2K^2LR_0 = \rho^2$.
+    r"""Drawn models $f = J_0w + \frac12D[w, w]$ (2 outputs, 4 parameters) that just meet $18\eta_0^2B^2LR_0 = \rho^2$.
 
-    L is the largest singular value of D unfolded, K = ||J_0|| + L r, and R_0 is chosen to meet the condition. The
-    target lies in a drawn direction. `share` is the step size over 2/(lam_min + lam_max).
+    L is the largest singular value of D unfolded, B = ||J_0|| + L r, and R_0 is chosen to meet the condition. The
+    target lies in a drawn direction. The step size is `share` times the rate-optimal 2/(lam_min + lam_max) for
+    share <= 1, and goes on from there to the stability limit 2/lam_max at share = 2.
     """
 
     def one(key: AnyKey) -> Ratios:
@@ -60,15 +63,16 @@ def quadratic_ratios(key: AnyKey, *, cases: int, steps: int = 120, share: float 
         j0, bend = jax.random.normal(of_j, (2, 4)), jax.random.normal(of_d, (2, 4, 4))
         bend = bend + jnp.swapaxes(bend, 1, 2)
         values = jnp.linalg.svd(j0, compute_uv=False) ** 2
-        step = share * 2 / (values[0] + values[-1])
+        best, limit = 2 / (values[0] + values[-1]), 2 / values[0]
+        step = min(share, 1.0) * best + max(share - 1.0, 0.0) * (limit - best)
         rho = jnp.minimum(step * values[-1], 2 - step * values[0])
         lip = jnp.linalg.norm(jnp.reshape(bend, (8, 4)), 2)
         norm = jnp.sqrt(values[0])
-        k = (norm + jnp.sqrt(norm**2 + 2 * rho / (3 * step))) / 2  # K = ||J_0|| + L r and L r = rho / (6 step K)
-        r0 = rho**2 / (18 * step**2 * k**2 * lip)
+        bound = (norm + jnp.sqrt(norm**2 + 2 * rho / (3 * step))) / 2  # B = ||J_0|| + L r and L r = rho / (6 step B)
+        r0 = rho**2 / (18 * step**2 * bound**2 * lip)
         y = jax.random.normal(of_y, (2,))
         y = r0 * y / jnp.linalg.norm(y)
-        bounds = step_bounds(K=k, L=lip, R0=r0, rho=rho, step_size=step)
+        bounds = step_bounds(bound=bound, lipschitz=lip, residual=r0, rho=rho, step_size=step)
 
         def descend(state: tuple[Array, Array, Array], count: Array) -> tuple[tuple[Array, Array, Array], Ratios]:
             w, linear, length = state
@@ -93,16 +97,16 @@ def quadratic_ratios(key: AnyKey, *, cases: int, steps: int = 120, share: float 
 
 
 class Guarantee(NamedTuple):
-    r"""What is certain for a network of this `width`: `notes` is $18K^2LR_0/\lambda^2$ (at most 1: the flow version of
+    r"""What is certain for a network of this `width`: `notes` is $18B^2LR_0/\lambda^2$ (at most 1: the flow version of
     Theorem G.1 applies), `path` is $2LR_0/\sigma^2$ (below 1: the path-length theorem applies), `deviation` is
-    $3\|\hat\Theta_0 - \Theta\|/\lambda$ (at most 1 is needed by the former); K, L and lam, the smallest eigenvalue."""
+    $3\|\hat\Theta_0 - \Theta\|/\lambda$ (at most 1 is needed by the former); B, L and lam, the smallest eigenvalue."""
 
     width: int
     notes: float
     path: float
     deviation: float
-    K: float
-    L: float
+    bound: float
+    lipschitz: float
     lam: float
 
 
@@ -110,7 +114,7 @@ def guarantee(key: AnyKey, x: Float[RealArray, "n d"], target: Float[RealArray, 
     r"""The conditions of both theorems for one draw of $m^{-1/2}\sum_jb_j\,\mathrm{erf}(\langle a_j, x\rangle)$.
 
     $b_j = \pm1$, symmetrized: $f(w_0) = 0$ and R_0 = ||y||. L is proved (`lipschitz.lipschitz_of_differential`), on
-    the ball that each theorem asks for; K = ||J_0|| + L r on the ball of radius r = 3 K R_0/lam, or infinite.
+    the ball that each theorem asks for; B = ||J_0|| + L r on the ball of radius r = 3 B R_0/lam, or infinite.
     """
     params = models.init_two_layer(key, x.shape[1], width, symmetrized=True)
     params = {**params, "output": jnp.sign(params["output"])}
@@ -125,20 +129,21 @@ def guarantee(key: AnyKey, x: Float[RealArray, "n d"], target: Float[RealArray, 
     lam, start = float(jnp.linalg.eigvalsh(limit)[0]), jnp.linalg.eigvalsh(kernel)
     norm, sigma_squared = float(jnp.sqrt(start[-1])), float(start[0])
     residual = float(jnp.linalg.norm(jnp.asarray(target)))
-    k = norm
+    bound = norm
     for _ in range(100):
-        k = norm + lipschitz(3 * k * residual / lam) * 3 * k * residual / lam
-        if k > 1e3 * norm:
-            k = np.inf
+        radius = 3 * bound * residual / lam
+        bound = norm + lipschitz(radius) * radius
+        if bound > 1e3 * norm:
+            bound = np.inf
             break
-    constant = lipschitz(3 * k * residual / lam) if np.isfinite(k) else np.inf
+    constant = lipschitz(3 * bound * residual / lam) if np.isfinite(bound) else np.inf
     return Guarantee(
         width=width,
-        notes=18 * k**2 * constant * residual / lam**2,
+        notes=18 * bound**2 * constant * residual / lam**2,
         path=2 * lipschitz(2 * residual / sigma_squared**0.5) * residual / sigma_squared,
         deviation=3 * float(jnp.linalg.norm(kernel - limit, 2)) / lam,
-        K=k,
-        L=constant,
+        bound=bound,
+        lipschitz=constant,
         lam=lam,
     )
 
@@ -159,6 +164,7 @@ def largest_neuron(network: wide.FullyConnected, params: wide.Params, x: Float[R
     return last.size**0.5 * weights[-1] * jnp.max(jnp.abs(last * bend)) * c**2 * jnp.sum(before**2)
 
 
+@eqx.filter_jit
 def first_order_drift(
     network: wide.FullyConnected, params: wide.Params, x: Float[RealArray, "n d"], residual: Float[RealArray, " n"]
 ) -> Float[Array, "n n"]:

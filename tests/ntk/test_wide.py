@@ -163,15 +163,15 @@ def test_every_derivation_holds(name):
 def test_a_wrong_constant_is_seen():
     """17 in place of 18 in the condition: the three parts no longer fit."""
     d = derivation_wide
-    parts = 1 - d.RHO + d.RHO / 3 + d.ETA * 6 * d.ETA * d.K**2 * d.L * d.R0 / d.RHO
-    wrong = parts.subs(d.L, d.RHO**2 / (17 * d.ETA**2 * d.K**2 * d.R0)) - (1 - d.RHO / 3)
+    parts = 1 - d.RHO + d.RHO / 3 + d.ETA * 6 * d.ETA * d.B**2 * d.L * d.R0 / d.RHO
+    wrong = parts.subs(d.L, d.RHO**2 / (17 * d.ETA**2 * d.B**2 * d.R0)) - (1 - d.RHO / 3)
     assert sp.simplify(wrong) == d.RHO / 51
 
 
 def test_coded_bounds_are_the_derived_ones():
     d, rows = derivation_wide, derivation_wide.all_wide()
-    numbers = {d.K: 1.3, d.L: 0.2, d.R0: 0.7, d.RHO: 0.4, d.ETA: 0.5}
-    coded = wide_bounds.step_bounds(K=1.3, L=0.2, R0=0.7, rho=0.4, step_size=0.5)
+    numbers = {d.B: 1.3, d.L: 0.2, d.R0: 0.7, d.RHO: 0.4, d.ETA: 0.5}
+    coded = wide_bounds.step_bounds(bound=1.3, lipschitz=0.2, residual=0.7, rho=0.4, step_size=0.5)
     numbers[d.DRIFT] = float(coded.drift)
     for value, name in zip(coded, ("path", "kernel_split", "step_gap", "gap_off_training"), strict=True):
         assert float(value) == pytest.approx(float(rows[name].equation.rhs.subs(numbers)), rel=1e-12)
@@ -241,11 +241,11 @@ def test_symmetric_output_weights_cancel_the_first_order():
     residual = -jnp.asarray(experiment.TARGET)
     found = {}
     for law in ("signs", "ones"):
-        for m in (256, 4096, 65536):
+        for m in (256, 16384):
             params = wide.init_fully_connected(jax.random.key(m), (3, m, 1), network=net)
             change = wide_bounds.first_order_drift(net, experiment.with_output_law(params, law), x, residual)
             found[law, m] = m**0.5 * float(jnp.linalg.norm(change))
-    assert found["signs", 256] > 2 * found["signs", 4096] > 4 * found["signs", 65536]
-    assert found["ones", 4096] == pytest.approx(found["ones", 65536], rel=0.03)
+    assert found["signs", 256] > 3 * found["signs", 16384]
+    assert found["ones", 256] == pytest.approx(found["ones", 16384], rel=0.2)
     kept = np.asarray(experiment.load("symmetry")["values"]["ones, 4096"]["drift"])
-    assert 4096**0.5 * np.mean(kept) == pytest.approx(found["ones", 65536], rel=0.03)
+    assert 4096**0.5 * np.mean(kept) == pytest.approx(found["ones", 16384], rel=0.03)
