@@ -12,16 +12,16 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 # Degrees that reach the rounding of each precision on 0 <= delta <= 1.
-DEGREES = {"float32": 8, "float64": 20}
+DEGREES = {"float32": 7, "float64": 18}
 # Below this value of 1 - |cos| a product of rounded vectors has lost too many digits, and differences are taken.
 NEARLY_PARALLEL = {"float32": 1e-3, "float64": 1e-5}
 
 
 def _series(power: float) -> Callable[[np.ndarray], np.ndarray]:
-    r"""$\delta^{-1/2}\varphi(\delta)$ for power 0, $\delta^{-3/2}\int_0^\delta\varphi$ for power 3/2: series around 0."""
+    r"""$\delta^{-1/2}\varphi$ for power 0, $\delta^{-3/2}\int_0^\delta\varphi$ for power 3/2: series around 0."""
     k = np.arange(64)
     central = np.cumprod(np.concatenate([[1.0], (2 * k[1:] - 1) / (4 * k[1:])]))  # (2k choose k) / 8^k
     coefficients = np.sqrt(2.0) * central / (2 * k + 1) / (k + power if power else 1.0)
@@ -31,11 +31,16 @@ def _series(power: float) -> Callable[[np.ndarray], np.ndarray]:
 def _near_minimax(power: float, degree: int) -> np.ndarray:
     """Coefficients, highest first, of the Chebyshev interpolant of `_series`, in s = 2 delta - 1."""
     series = _series(power)
-    fitted = np.polynomial.chebyshev.chebinterpolate(lambda s: series((s + 1) / 2), degree)
+    fitted: np.ndarray = np.polynomial.chebyshev.chebinterpolate(lambda s: series((s + 1) / 2), degree)
     return np.polynomial.chebyshev.cheb2poly(fitted)[::-1]
 
 
-_ANGLE = {dtype: _near_minimax(0.0, degree) for dtype, degree in DEGREES.items()}
+def angle_coefficients(degree: int) -> np.ndarray:
+    r"""Coefficients, highest first, in $s = 2\delta - 1$, of a polynomial near $\varphi/\sqrt\delta$ on [0, 1]."""
+    return _near_minimax(0.0, degree)
+
+
+_ANGLE = {dtype: angle_coefficients(degree) for dtype, degree in DEGREES.items()}
 _INTEGRAL = {dtype: _near_minimax(1.5, degree) for dtype, degree in DEGREES.items()}
 
 
@@ -52,14 +57,30 @@ def safe_sqrt(x: Float[Array, "..."]) -> Float[Array, "..."]:
     return jnp.where(positive, jnp.sqrt(jnp.where(positive, x, jnp.ones_like(x))), jnp.zeros_like(x))
 
 
+@jax.custom_jvp
 def angle(delta: Float[Array, "..."]) -> Float[Array, "..."]:
     r"""$\varphi = \arccos(1-\delta)$ for $0 \le \delta \le 1$; the derivative at 0 is set to 0."""
     return safe_sqrt(delta) * _horner(_ANGLE[str(delta.dtype)], 2 * delta - 1)
 
 
+@angle.defjvp
+def _angle_slope(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    (delta,), (change,) = primals, tangents
+    positive = delta > 0
+    sine = jnp.sqrt(jnp.where(positive, delta * (2 - delta), jnp.ones_like(delta)))
+    return angle(delta), jnp.where(positive, change / sine, jnp.zeros_like(change))
+
+
+@jax.custom_jvp
 def angle_integral(delta: Float[Array, "..."]) -> Float[Array, "..."]:
-    r"""$\int_0^\delta \varphi = \sin\varphi - \varphi\cos\varphi$ for $0 \le \delta \le 1$, without cancellation near 0."""
+    r"""$\int_0^\delta\varphi = \sin\varphi - \varphi\cos\varphi$ for $0 \le \delta \le 1$, exact near 0."""
     return delta * safe_sqrt(delta) * _horner(_INTEGRAL[str(delta.dtype)], 2 * delta - 1)
+
+
+@angle_integral.defjvp
+def _angle_integral_slope(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    (delta,), (change,) = primals, tangents
+    return angle_integral(delta), angle(delta) * change
 
 
 def arcsine(s: Float[Array, "..."], least: Float[Array, "..."]) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
@@ -84,28 +105,22 @@ def lengths_and_directions(x: Float[Array, "n d"]) -> tuple[Float[Array, " n"], 
 
 
 @jax.checkpoint
-def _half_square(u: Array, others: Array) -> Array:
-    return jnp.sum((u[None, :] - others) ** 2, axis=1) / 2
+def _half_squares(u: Array, v: Array) -> Array:
+    return jnp.sum((u[:, None, :] - v[None, :, :]) ** 2, axis=2) / 2
 
 
-def cosines(u: Float[Array, "n1 d"], v: Float[Array, "n2 d"], *, diagonal: bool) -> Cosines:
-    r"""$1 \mp \langle u_i, v_j\rangle$ for unit rows; `diagonal` says that $u_i = v_i$ for i < n1.
+def cosines(u: Float[Array, "n1 d"], v: Float[Array, "n2 d"], same: Bool[Array, "n1 n2"]) -> Cosines:
+    r"""$1 \mp \langle u_i, v_j\rangle$ for unit rows; `same` marks the pairs that are one vector, where 0 is returned.
 
     The product of matrices gives the cosine with the absolute error of its rounding, so an angle near 0 or $\pi$
-    would lose half of its digits. There $\|u \mp v\|^2/2$ is taken; that loop over rows runs only if such pairs
-    exist.
+    would lose half of its digits. There $\|u \mp v\|^2/2$ is taken, for the whole tile, if it has such pairs.
     """
     cosine = u @ v.T
-    minus, plus = jnp.maximum(1 - cosine, 0), jnp.maximum(1 + cosine, 0)
-    itself = jnp.eye(*cosine.shape, dtype=bool) & diagonal
-    minus = jnp.where(itself, jnp.zeros_like(minus), minus)
     near = jnp.asarray(NEARLY_PARALLEL[str(u.dtype)], u.dtype)
-
-    def refined(value: Array, others: Array) -> Array:
-        lost = (value < near) & ~itself
-        exact = jax.lax.cond(
-            jnp.any(lost), lambda: jax.lax.map(lambda row: _half_square(row, others), u), lambda: value
-        )
-        return jnp.where(lost, exact, value)
-
-    return Cosines(refined(minus, v), refined(plus, -v))
+    lost = jnp.max(jnp.where(same, jnp.zeros_like(cosine), jnp.abs(cosine))) > 1 - near
+    minus, plus = jax.lax.cond(
+        lost,
+        lambda: (_half_squares(u, v), _half_squares(u, -v)),
+        lambda: (1 - cosine, 1 + cosine),
+    )
+    return Cosines(jnp.where(same, jnp.zeros_like(minus), minus), plus)

@@ -1,4 +1,4 @@
-r"""Training of a linearized model under the square loss, in closed form for all times: the flow and, beside it, descent.
+r"""Training of a linearized model under the square loss, in closed form for all times: the flow, and descent.
 
 The loss is $R(f) = \frac c2\|f - y\|^2$, c = `loss_factor`; the flow is $\dot\omega = -c\,J^\top(f - y)$ with $f =
 f_0 + J\omega$ and $\Theta = JJ^\top$, so $\dot f = -c\,\Theta(f - y)$. Descent is $\omega_{k+1} = \omega_k - \eta
@@ -7,7 +7,7 @@ samples, c = 1/n the mean. A paper whose flow is $\dot f = -\eta\Theta(f-y)$ has
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -16,120 +16,20 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from lazy_course.models import RealArray, Scalar
+from lazy_course.ntk.spectral import (
+    Filter,
+    descent_filter,
+    flow_filter,
+    require_kernel,
+    require_nonnegative,
+    require_number,
+    require_steps,
+    require_times,
+    spectrum,
+)
 
 Times = Float[RealArray, " T"] | Sequence[float]
 Steps = Int[RealArray, " T"] | Sequence[int]
-
-
-class Filter(NamedTuple):
-    r"""What training has done along each eigenvector: `moved` is $1 - e^{-c\lambda t}$, `lever` is `moved` / lambda.
-
-    For descent `moved` is $1 - (1 - \eta c\lambda)^k$. At lambda = 0, `moved` is 0 and `lever` its limit ct (or $\eta
-    c k$).
-    """
-
-    moved: Float[Array, "T n"]
-    lever: Float[Array, "T n"]
-
-
-def flow_filter(eigenvalues: Float[Array, " n"], times: Float[Array, " T"], loss_factor: Scalar = 1.0) -> Filter:
-    r"""The `Filter` of the flow at flow times t, infinity included; checks nothing, for use under `jax.jit`.
-
-    $\int_0^t c\,e^{-c\lambda s}ds = (1 - e^{-c\lambda t})/\lambda$ is the lever, computed without cancellation. At t
-    = infinity it is 1/lambda, and 0 at lambda = 0: the infinite lever there acts on a component that is zero for
-    every kernel (J^T v = 0).
-    """
-    c = jnp.asarray(loss_factor, eigenvalues.dtype)
-    moving = (eigenvalues > 0)[None, :]
-    safe = jnp.where(eigenvalues > 0, eigenvalues, jnp.ones_like(eigenvalues))[None, :]
-    t = c * times[:, None]
-    moved = jnp.where(moving, -jnp.expm1(-safe * t), jnp.zeros_like(t))
-    return Filter(moved, jnp.where(moving, moved / safe, jnp.where(jnp.isfinite(t), t, jnp.zeros_like(t))))
-
-
-def descent_filter(
-    eigenvalues: Float[Array, " n"], steps: Int[Array, " T"], step_size: Scalar, loss_factor: Scalar = 1.0
-) -> Filter:
-    r"""The `Filter` after k steps of descent of size eta; checks nothing, for use under `jax.jit`.
-
-    $\eta c\sum_{j<k}(1-\eta c\lambda)^j = (1 - (1-\eta c\lambda)^k)/\lambda$ is the lever. Above the stability limit
-    it overflows.
-    """
-    moving = (eigenvalues > 0)[None, :]
-    safe = jnp.where(eigenvalues > 0, eigenvalues, jnp.ones_like(eigenvalues))[None, :]
-    size = jnp.asarray(step_size, eigenvalues.dtype) * jnp.asarray(loss_factor, eigenvalues.dtype)
-    k = steps.astype(eigenvalues.dtype)[:, None]
-    x = size * safe
-    small = x < 0.5
-    near = -jnp.expm1(k * jnp.log1p(-jnp.where(small, x, jnp.zeros_like(x))))
-    factor = jnp.where(small, jnp.ones_like(x), jnp.abs(1 - x))
-    power = jnp.where(k > 0, factor**k, jnp.ones_like(factor * k))
-    sign = jnp.where((x > 1) & (steps % 2 == 1)[:, None], -1.0, 1.0).astype(x.dtype)
-    moved = jnp.where(moving, jnp.where(small, near, 1 - sign * power), jnp.zeros_like(k))
-    return Filter(moved, jnp.where(moving, moved / safe, size * k))
-
-
-def require_times(times: Any, dtype: Any = float) -> Float[Array, " T"]:
-    """Flow times as an array; raises `ValueError` unless they are flat, not empty, >= 0 (infinity is allowed)."""
-    array = jnp.asarray(times, dtype=dtype)
-    if array.ndim != 1 or array.size == 0:
-        raise ValueError(f"times: expected a flat array of flow times, got shape {array.shape}; use [t] for one time")
-    if not isinstance(array, jax.core.Tracer) and not np.all(np.asarray(array) >= 0):
-        raise ValueError(f"times: expected flow times >= 0 (infinity is allowed), got {times}")
-    return array
-
-
-def _require_steps(steps: Any) -> Int[Array, " T"]:
-    array = jnp.asarray(steps)
-    if array.ndim != 1 or array.size == 0 or not jnp.issubdtype(array.dtype, jnp.integer):
-        raise ValueError(f"steps: expected a flat array of whole numbers, got {steps}")
-    if not isinstance(array, jax.core.Tracer) and not np.all(np.asarray(array) >= 0):
-        raise ValueError(f"steps: expected numbers >= 0, got {steps}")
-    return array
-
-
-def require_positive(name: str, value: Scalar) -> None:
-    """Raise `ValueError` unless the value is a positive finite number (a traced value passes)."""
-    if isinstance(value, jax.core.Tracer):
-        return
-    if not (np.ndim(value) == 0 and np.isfinite(value) and value > 0):
-        raise ValueError(f"{name}: expected a positive finite number, got {value}")
-
-
-def require_kernel(name: str, kernel: Any) -> Array:
-    """A kernel matrix as an array; raises `ValueError` unless it is square, finite and symmetric up to rounding."""
-    array = jnp.asarray(kernel)
-    array = array if array.dtype == jnp.float32 else array.astype(float)
-    if array.ndim != 2 or array.shape[0] != array.shape[1] or array.shape[0] == 0:
-        raise ValueError(
-            f"{name}: expected a square matrix (n, n), got shape {array.shape}; for k outputs reshape (n, k, n, k) to (n k, n k)"
-        )
-    if isinstance(array, jax.core.Tracer):
-        return array
-    if not bool(jnp.all(jnp.isfinite(array))):
-        raise ValueError(f"{name}: expected finite numbers, got nan or infinity; check the inputs of the kernel")
-    gap, size = float(jnp.max(jnp.abs(array - array.T))), float(jnp.max(jnp.abs(array)))
-    if gap > 1e3 * float(jnp.finfo(array.dtype).eps) * size:
-        raise ValueError(
-            f"{name}: expected a symmetric matrix, got K - K^T of size {gap:.3g}; pass (K + K.T) / 2 if meant"
-        )
-    return array
-
-
-def spectrum(kernel: Float[Array, "n n"]) -> tuple[Float[Array, " n"], Float[Array, "n n"]]:
-    """Eigenvalues (ascending) and eigenvectors (columns); eigenvalues within n eps lambda_max of 0 become exactly 0."""
-    values, vectors = jnp.linalg.eigh(kernel)
-    least = values.size * jnp.finfo(values.dtype).eps * jnp.max(jnp.abs(values))
-    return jnp.where(jnp.abs(values) <= least, jnp.zeros_like(values), values), vectors
-
-
-def require_nonnegative(name: str, values: Float[Array, " n"]) -> None:
-    """Raise `ValueError` if an eigenvalue is negative beyond rounding: then the matrix is not a kernel."""
-    if not isinstance(values, jax.core.Tracer) and float(values[0]) < 0:
-        raise ValueError(
-            f"{name}: expected a positive semidefinite matrix, got the eigenvalue {float(values[0]):.6g} beside "
-            f"{float(values[-1]):.6g}; a tangent kernel J J^T has none below 0"
-        )
 
 
 class LinearizedDynamics(eqx.Module):
@@ -149,13 +49,13 @@ class LinearizedDynamics(eqx.Module):
         return flow_filter(self.eigenvalues, checked, self.loss_factor)
 
     def _descent(self, steps: Steps, step_size: Scalar) -> Filter:
-        require_positive("step_size", step_size)
-        return descent_filter(self.eigenvalues, _require_steps(steps), step_size, self.loss_factor)
+        require_number("step_size", step_size)
+        return descent_filter(self.eigenvalues, require_steps(steps), step_size, self.loss_factor)
 
     def outputs(
         self, f0: Float[RealArray, "n ..."], y: Float[RealArray, "n ..."], times: Times
     ) -> Float[Array, "T n ..."]:
-        r"""Outputs on the training set, $f_t = f_0 - (I - e^{-c\Theta t})(f_0 - y)$, at flow times t (infinity allowed).
+        r"""Outputs on the training set, $f_t = f_0 - (I - e^{-c\Theta t})(f_0 - y)$, at flow times t.
 
         f0 and y have one shape, (n,) or (n, k) for k outputs that share the kernel; the result has shape (T, n) or
         (T, n, k). The component of $f_0 - y$ in the null space of the kernel never moves. Raises `ValueError` for
@@ -183,7 +83,7 @@ class LinearizedDynamics(eqx.Module):
     def parameters(
         self, jacobian: Float[RealArray, "n p"], f0: Float[RealArray, " n"], y: Float[RealArray, " n"], times: Times
     ) -> Float[Array, "T p"]:
-        r"""The displacement of the parameters, $\omega_t = -J^\top\,\Theta^{-1}(I - e^{-c\Theta t})(f_0 - y)$, shape (T, p).
+        r"""The displacement $\omega_t = -J^\top\,\Theta^{-1}(I - e^{-c\Theta t})(f_0 - y)$ of the parameters, (T, p).
 
         $\Theta = JJ^\top$ must be the kernel of this spectrum. For k outputs flatten: J (n k, p), f0 and y (n k,).
         Errors as in `outputs`. Source: chen2020linearized, eq. (18).
@@ -196,7 +96,7 @@ class LinearizedDynamics(eqx.Module):
     def descent_outputs(
         self, f0: Float[RealArray, "n ..."], y: Float[RealArray, "n ..."], steps: Steps, *, step_size: Scalar
     ) -> Float[Array, "T n ..."]:
-        r"""As `outputs` after k steps of descent: $f_k = f_0 - (I - (I - \eta c\,\Theta)^k)(f_0 - y)$, eta = `step_size`.
+        r"""As `outputs` after k steps of descent of size eta: $f_k = f_0 - (I - (I - \eta c\,\Theta)^k)(f_0 - y)$.
 
         It tends to the solution for $\eta < 2/(c\lambda_{\max})$ (`stability_limit`) and grows without bound above.
         """
@@ -284,7 +184,7 @@ def linearized_dynamics(kernel: Float[RealArray, "n n"], *, loss_factor: Scalar 
     chen2020linearized, Section 2.
     """
     matrix = require_kernel("kernel", kernel)
-    require_positive("loss_factor", loss_factor)
+    require_number("loss_factor", loss_factor)
     values, vectors = jax.jit(spectrum)(matrix)
     require_nonnegative("kernel", values)
     return LinearizedDynamics(values, vectors, jnp.asarray(loss_factor, matrix.dtype))
@@ -300,30 +200,34 @@ def _require_eigenvalues(eigenvalues: Any) -> Array:
 
 
 def stability_limit(eigenvalues: Float[RealArray, " n"], *, loss_factor: Scalar = 1.0) -> Float[Array, ""]:
-    r"""$2/(c\lambda_{\max})$: descent tends to the solution below this step size, from every start, and diverges above.
+    r"""$2/(c\lambda_{\max})$: below this step size descent converges from every start, above it diverges from some.
 
     Each component is multiplied by $1 - \eta c\lambda$ in a step, and $|1 - \eta c\lambda| < 1$ for all positive
-    eigenvalues is $\eta < 2/(c\lambda_{\max})$. Not to be mixed up with `rate_optimal_step`. The step size is a flow
-    time (module text).
+    eigenvalues is $\eta < 2/(c\lambda_{\max})$. Not to be mixed up with `rate_optimal_step`. A step size is a flow time
+    (see the module). Raises `ValueError` for negative eigenvalues, or none above 0.
     """
-    return 2 / (loss_factor * jnp.max(_require_eigenvalues(eigenvalues)))
+    return 2 / (jnp.asarray(loss_factor) * jnp.max(_require_eigenvalues(eigenvalues)))
 
 
 def rate_optimal_step(eigenvalues: Float[RealArray, " n"], *, loss_factor: Scalar = 1.0) -> Float[Array, ""]:
     r"""$2/(c(\lambda_{\min} + \lambda_{\max}))$: the step size with the least `contraction_factor`, $(q-1)/(q+1)$.
 
-    $q = \lambda_{\max}/\lambda_{\min}$, and $\lambda_{\min}$ is the least positive eigenvalue. Up to this step size,
-    and not beyond, the factor is $1 - \eta c\lambda_{\min}$. It is below `stability_limit`, and above half of it.
+    $q = \lambda_{\max}/\lambda_{\min}$, and $\lambda_{\min}$ is the least positive eigenvalue: pass
+    `LinearizedDynamics.eigenvalues`, where those of mere rounding are 0. Up to this step size, and not beyond, the
+    factor is $1 - \eta c\lambda_{\min}$. It is below `stability_limit`, and at least half of it. Errors as there.
     """
     values = _require_eigenvalues(eigenvalues)
     least = jnp.min(jnp.where(values > 0, values, jnp.full_like(values, jnp.inf)))
-    return 2 / (loss_factor * (least + jnp.max(values)))
+    return 2 / (jnp.asarray(loss_factor) * (least + jnp.max(values)))
 
 
 def contraction_factor(
     eigenvalues: Float[RealArray, " n"], step_size: Scalar, *, loss_factor: Scalar = 1.0
 ) -> Float[Array, ""]:
-    r"""$\max|1 - \eta c\lambda|$ over the positive eigenvalues: by how much a step shrinks what can be learned."""
+    r"""$\max|1 - \eta c\lambda|$ over the positive eigenvalues: by how much a step shrinks what can be learned.
+
+    Below 1 exactly for step sizes below `stability_limit`. Errors as there, and for a step size that is not positive.
+    """
     values = _require_eigenvalues(eigenvalues)
-    require_positive("step_size", step_size)
+    require_number("step_size", step_size)
     return jnp.max(jnp.where(values > 0, jnp.abs(1 - step_size * loss_factor * values), jnp.zeros_like(values)))

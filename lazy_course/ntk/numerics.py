@@ -1,13 +1,7 @@
-r"""The kernels of infinitely wide networks (ReLU and erf), their two-layer parts, and random-feature draws of these.
+r"""The kernels of infinitely wide networks (ReLU and erf), their two-layer parts, and random-feature draws of these."""
 
-A bias tilts every vector of length r by an angle $\psi$ towards one common axis: $R^2 = a r^2 + b$, $\cos\psi = \sqrt
-a\,r/R$, $\sin\psi = \sqrt b/R$. The law of cosines on the sphere then gives the new angle without cancellation,
-$\delta' = \cos\psi\cos\psi'\,\delta + 2\sin^2\frac{\psi-\psi'}2$, for $\delta = 1 - \cos\varphi$.
-"""
-
-from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,20 +9,11 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from lazy_course.models import ACTIVATIONS, AnyKey, RealArray, Scalar
-from lazy_course.ntk import angles
-from lazy_course.ntk.angles import Cosines
+from lazy_course.ntk import angles, recursions
+from lazy_course.ntk.recursions import Kernels
+from lazy_course.ntk.spectral import require_number
 
-ActivationName = Literal["relu", "erf"]
 CLOSED_FORMS = ("relu", "erf")
-# A symmetric kernel is computed in this many bands of rows, each from its diagonal on.
-BANDS = 8
-
-
-class Kernels(NamedTuple):
-    """The covariance of the outputs at the start (`nngp`) and the tangent kernel (`ntk`) at infinite width."""
-
-    nngp: Float[Array, "n1 n2"]
-    ntk: Float[Array, "n1 n2"]
 
 
 class TwoLayerKernels(NamedTuple):
@@ -36,106 +21,6 @@ class TwoLayerKernels(NamedTuple):
 
     input: Float[Array, "n1 n2"]
     output: Float[Array, "n1 n2"]
-
-
-def _outer(a: Array, b: Array) -> Array:
-    return a[:, None] * b[None, :]
-
-
-class _Tilt(NamedTuple):
-    """Lengths after an affine layer, the cosine of the tilt, and cosine and sine of half of it; one entry a row."""
-
-    length: Array
-    cosine: Array
-    half_cosine: Array
-    half_sine: Array
-
-
-def _tilt(r: Array, a: Array, b: Array) -> _Tilt:
-    length = angles.safe_sqrt(a * r**2 + b)
-    divisor = jnp.where(length > 0, length, jnp.ones_like(length))
-    cosine = jnp.where(length > 0, jnp.sqrt(a) * r / divisor, jnp.ones_like(length))
-    sine = angles.safe_sqrt(jnp.broadcast_to(b, length.shape)) / divisor
-    half_cosine = jnp.sqrt((1 + cosine) / 2)
-    return _Tilt(length, cosine, half_cosine, sine / (2 * half_cosine))
-
-
-def _tilted(delta: Array, left: _Tilt, right: _Tilt, sign: int) -> Array:
-    """1 - cos (sign 1) or 1 + cos (sign -1) after the tilt."""
-    half = _outer(left.half_sine, right.half_cosine) - sign * _outer(left.half_cosine, right.half_sine)
-    return _outer(left.cosine, right.cosine) * delta + 2 * half**2
-
-
-def _relu_layer(c: Cosines) -> tuple[Array, Array]:
-    r"""$1 - \varphi/\pi$ and $1 - \kappa_1$, $\kappa_1 = (\sin\varphi + (\pi-\varphi)\cos\varphi)/\pi$, any angle."""
-    obtuse = c.minus > 1
-    delta = jnp.where(obtuse, c.plus, c.minus)
-    phi, integral = angles.angle(delta) / np.pi, angles.angle_integral(delta) / np.pi
-    return jnp.where(obtuse, phi, 1 - phi), jnp.where(obtuse, 1 - integral, delta - integral)
-
-
-def _relu_kernels(x1: Array, x2: Array, diagonal: bool, depth: int, a: Array, b: Array) -> Kernels:
-    (r1, u1), (r2, u2) = angles.lengths_and_directions(x1), angles.lengths_and_directions(x2)
-    c = angles.cosines(u1, u2, diagonal=diagonal)
-    left, right = _tilt(r1, a / x1.shape[1], b), _tilt(r2, a / x1.shape[1], b)
-    minus, plus = _tilted(c.minus, left, right, 1), _tilted(c.plus, left, right, -1)
-    ratio = 1 - minus  # the tangent kernel over the product of the lengths
-    for layer in range(depth):
-        if layer == 0:
-            gate, defect = _relu_layer(Cosines(minus, plus))
-        else:  # after a ReLU no angle is obtuse
-            phi, integral = angles.angle(minus) / np.pi, angles.angle_integral(minus) / np.pi
-            gate, defect = 1 - phi, minus - integral
-        left, right = _tilt(left.length, a / 2, b), _tilt(right.length, a / 2, b)
-        minus = _tilted(defect, left, right, 1)
-        ratio = 1 - minus + _outer(left.cosine, right.cosine) * gate * ratio
-    size = _outer(left.length, right.length)
-    return Kernels(size * (1 - minus), size * ratio)
-
-
-def _erf_kernels(x1: Array, x2: Array, diagonal: bool, depth: int, a: Array, b: Array) -> Kernels:
-    del diagonal  # arcsin is smooth where the angle is zero: nothing to take care of
-    d = x1.shape[1]
-    q1, q2 = (a / d * jnp.sum(x**2, axis=1) + b for x in (x1, x2))
-    nngp = a / d * (x1 @ x2.T) + b
-    ntk = nngp
-    for _ in range(depth):
-        n1, n2 = jax.lax.rsqrt(1 + 2 * q1), jax.lax.rsqrt(1 + 2 * q2)
-        scale = _outer(n1, n2)
-        # Cauchy-Schwarz: (1 + 2q)(1 + 2q') - 4k^2 >= 1 + 2q + 2q', and 1 - |s| >= (1 - s^2) / 2.
-        least = (1 + 2 * q1[:, None] + 2 * q2[None, :]) * scale**2 / 2
-        value, root = angles.arcsine(2 * nngp * scale, least)
-        nngp = a * (2 / np.pi) * value + b
-        ntk = nngp + a * (4 / np.pi) * scale / root * ntk
-        q1, q2 = (a * (2 / np.pi) * jnp.arcsin(2 * q / (1 + 2 * q)) + b for q in (q1, q2))
-    return Kernels(nngp, ntk)
-
-
-_RECURSIONS: dict[str, Callable[..., Kernels]] = {"relu": _relu_kernels, "erf": _erf_kernels}
-
-
-def _symmetric(blocks: list[Array], starts: list[int]) -> Array:
-    """The symmetric matrix whose bands of rows, each from its diagonal on, are given."""
-    rows = []
-    for i, block in enumerate(blocks):
-        size = block.shape[0]
-        square = block[:, :size]
-        mirrored = [blocks[j][:, starts[i] - starts[j] :][:, :size].T for j in range(i)]
-        rows.append(jnp.concatenate([*mirrored, (square + square.T) / 2, block[:, size:]], axis=1))
-    return jnp.concatenate(rows, axis=0)
-
-
-@partial(jax.jit, static_argnames=("activation", "depth"))
-def _kernels(x1: Array, x2: Array | None, a: Array, b: Array, *, activation: str, depth: int) -> Kernels:
-    recursion = _RECURSIONS[activation]
-    if x2 is not None:
-        return recursion(x1, x2, False, depth, a, b)
-    n = x1.shape[0]
-    starts = sorted({n * i // BANDS for i in range(BANDS)}) if n >= 64 * BANDS else [0]
-    ends = [*starts[1:], n]
-    bands = [recursion(x1[i:j], x1[i:], True, depth, a, b) for i, j in zip(starts, ends, strict=True)]
-    nngp, ntk = (_symmetric([band[part] for band in bands], starts) for part in (0, 1))
-    return Kernels(nngp, ntk)
 
 
 def _require_activation(activation: str) -> None:
@@ -146,8 +31,8 @@ def _require_activation(activation: str) -> None:
         )
 
 
-def _inputs(x1: Any, x2: Any) -> tuple[Array, Array | None]:
-    """Both inputs in one precision: float32 if both are, else float64."""
+def require_inputs(x1: Any, x2: Any) -> tuple[Array, Array | None]:
+    """Both inputs in one precision, float32 if both are, else float64; raises `ValueError` for wrong shapes."""
     arrays = [jnp.asarray(x) for x in (x1, x2) if x is not None]
     for name, x in zip(("x1", "x2"), arrays, strict=False):
         if x.ndim != 2 or x.shape[1] == 0:
@@ -157,13 +42,6 @@ def _inputs(x1: Any, x2: Any) -> tuple[Array, Array | None]:
     single = all(x.dtype == jnp.float32 for x in arrays)
     arrays = [x.astype(jnp.float32 if single else jnp.float64) for x in arrays]
     return arrays[0], arrays[1] if len(arrays) == 2 else None
-
-
-def _require_size(name: str, value: Scalar, *, zero: bool) -> None:
-    if isinstance(value, jax.core.Tracer):
-        return
-    if not (np.ndim(value) == 0 and np.isfinite(value) and (value >= 0 if zero else value > 0)):
-        raise ValueError(f"{name}: expected a finite number {'>=' if zero else '>'} 0, got {value}")
 
 
 def infinite_width_kernels(
@@ -194,25 +72,25 @@ def infinite_width_kernels(
     _require_activation(activation)
     if isinstance(depth, bool) or not isinstance(depth, int | np.integer) or depth < 1:
         raise ValueError(f"depth: expected a whole number of hidden layers >= 1, got {depth!r}")
-    _require_size("sigma_w", sigma_w, zero=False)
-    _require_size("sigma_b", sigma_b, zero=True)
-    x1, x2 = _inputs(x1, x2)
+    require_number("sigma_w", sigma_w)
+    require_number("sigma_b", sigma_b, zero=True)
+    x1, x2 = require_inputs(x1, x2)
     a, b = (jnp.asarray(s, x1.dtype) ** 2 for s in (sigma_w, sigma_b))
-    return _kernels(x1, x2, a, b, activation=activation, depth=int(depth))
+    return recursions.closed_form_kernels(x1, x2, a, b, activation=activation, depth=int(depth))
 
 
 @partial(jax.jit, static_argnames="activation")
-def _limits(x1: Array, x2: Array, b2: Array, a2: Array, *, activation: str) -> TwoLayerKernels:
-    inner = x1 @ x2.T
+def _limits(x1: Array, x2: Array | None, b2: Array, a2: Array, *, activation: str) -> TwoLayerKernels:
+    other = x1 if x2 is None else x2
+    inner = x1 @ other.T
     if activation == "relu":
-        (r1, u1), (r2, u2) = angles.lengths_and_directions(x1), angles.lengths_and_directions(x2)
-        gate, defect = _relu_layer(angles.cosines(u1, u2, diagonal=x1 is x2))
-        return TwoLayerKernels(b2 / 2 * inner * gate, a2 / 2 * _outer(r1, r2) * (1 - defect))
-    q1, q2 = (a2 * jnp.sum(x**2, axis=1) for x in (x1, x2))
-    scale = _outer(jax.lax.rsqrt(1 + 2 * q1), jax.lax.rsqrt(1 + 2 * q2))
-    least = (1 + 2 * q1[:, None] + 2 * q2[None, :]) * scale**2 / 2
-    value, root = angles.arcsine(2 * a2 * inner * scale, least)
-    return TwoLayerKernels(b2 * (4 / np.pi) * inner * scale / root, 2 / np.pi * value)
+        (r1, u1), (r2, u2) = angles.lengths_and_directions(x1), angles.lengths_and_directions(other)
+        same = jnp.eye(inner.shape[0], inner.shape[1], dtype=bool) & (x2 is None)
+        gate, defect = recursions.relu_layer(angles.cosines(u1, u2, same))
+        return TwoLayerKernels(b2 / 2 * inner * gate, a2 / 2 * recursions.outer(r1, r2) * (1 - defect))
+    left, right = (recursions.erf_scale(a2 * jnp.sum(x**2, axis=1)) for x in (x1, other))
+    pair, gate = recursions.erf_pair_and_gates(a2 * inner, left, right)
+    return TwoLayerKernels(b2 * inner * gate, pair)
 
 
 def two_layer_limits(
@@ -223,7 +101,7 @@ def two_layer_limits(
     output_variance: Scalar = 1.0,
     input_variance: Scalar = 1.0,
 ) -> TwoLayerKernels:
-    r"""The parts $K^{(a)}, K^{(b)}$ of the tangent kernel of $m^{-1/2}\sum_j b_j\sigma(\langle a_j, x\rangle)$, m infinite.
+    r"""The parts $K^{(a)}, K^{(b)}$ of the tangent kernel of $m^{-1/2}\sum_j b_j\sigma(\langle a_j,x\rangle)$, m = oo.
 
     $K^{(a)} = \langle x, x'\rangle\,E[b^2]\,E[\sigma'(\langle a,x\rangle)\sigma'(\langle a,x'\rangle)]$ and $K^{(b)}
     = E[\sigma(\langle a,x\rangle)\sigma(\langle a,x'\rangle)]$, each of shape (n1, n2). `output_variance` is
@@ -237,11 +115,11 @@ def two_layer_limits(
     that is not positive. Source: chizat2019lazy, Appendix A.2, eq. (8); cho2009kernel.
     """
     _require_activation(activation)
-    _require_size("output_variance", output_variance, zero=False)
-    _require_size("input_variance", input_variance, zero=False)
-    x1, x2 = _inputs(x1, x2)
+    require_number("output_variance", output_variance)
+    require_number("input_variance", input_variance)
+    x1, x2 = require_inputs(x1, x2)
     b2, a2 = (jnp.asarray(v, x1.dtype) for v in (output_variance, input_variance))
-    return _limits(x1, x1 if x2 is None else x2, b2, a2, activation=activation)
+    return _limits(x1, x2, b2, a2, activation=activation)
 
 
 @partial(jax.jit, static_argnames=("width", "activation"))
@@ -264,7 +142,7 @@ def random_feature_kernels(
     width: int,
     activation: str = "relu",
 ) -> TwoLayerKernels:
-    r"""One draw of the two parts of the tangent kernel of a two-layer network of m = `width` neurons, normal weights.
+    r"""One draw of both parts of the tangent kernel of a two-layer network of m = `width` neurons, normal weights.
 
     $K_m^{(a)} = \frac1m\sum_j \langle x, x'\rangle b_j^2\,\sigma'(\langle a_j,x\rangle)\sigma'(\langle
     a_j,x'\rangle)$ and $K_m^{(b)} = \frac1m\sum_j\sigma(\langle a_j,x\rangle)\sigma(\langle a_j,x'\rangle)$, each of
@@ -276,5 +154,5 @@ def random_feature_kernels(
         raise ValueError(f"activation: expected one of {sorted(ACTIVATIONS)}, got {activation!r}")
     if isinstance(width, bool) or not isinstance(width, int | np.integer) or width < 1:
         raise ValueError(f"width: expected a whole number of neurons >= 1, got {width!r}")
-    x1, x2 = _inputs(x1, x2)
+    x1, x2 = require_inputs(x1, x2)
     return _draw(key, x1, x1 if x2 is None else x2, width=int(width), activation=activation)

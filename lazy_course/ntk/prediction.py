@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from lazy_course.models import RealArray, Scalar
-from lazy_course.ntk import dynamics, numerics
+from lazy_course.ntk import numerics, spectral
 from lazy_course.ntk.dynamics import Times
 
 TRAINED = ("ntk", "nngp")
@@ -59,22 +59,20 @@ def kernel_blocks(
 
 @jax.jit
 def _spectral(train: Array) -> tuple[Array, Array]:
-    return dynamics.spectrum(train)
+    return spectral.spectrum(train)
 
 
-def _full_training(
-    blocks: KernelBlocks, y: Array, times: Array, c: Array, values: Array, vectors: Array, full: bool
-) -> Any:
-    """In the eigenbasis V: with A = Theta_tX V and W = A diag(lever), cov = K_tt + sym(W (V^T K V W^T - 2 V^T K_Xt))."""
-    lever = dynamics.flow_filter(values, times, c).lever
+def _full_training(blocks: Any, y: Array, times: Array, c: Array, values: Array, vectors: Array, full: bool) -> Any:
+    """With V the eigenvectors and W = Theta_tX V diag(lever): cov = K_tt + sym(W (V^T K V W^T - 2 V^T K_Xt))."""
+    lever = spectral.flow_filter(values, times, c).lever
     basis = blocks.ntk_test_train @ vectors
     inner = vectors.T @ (blocks.nngp_train @ vectors)
-    cross = vectors.T @ blocks.nngp_test_train.T
+    twice = 2 * vectors.T @ blocks.nngp_test_train.T
     target = vectors.T @ y
 
     def one_time(weights: Array) -> tuple[Array, Array]:
         w = basis * weights[None, :]
-        right = inner @ w.T - 2 * cross
+        right = inner @ w.T - twice
         if not full:
             return w @ target, jnp.diag(blocks.nngp_test) + jnp.sum(w * right.T, axis=1)
         change = w @ right
@@ -83,13 +81,11 @@ def _full_training(
     return jax.lax.map(one_time, lever)
 
 
-def _readout_training(
-    blocks: KernelBlocks, y: Array, times: Array, c: Array, values: Array, vectors: Array, full: bool
-) -> Any:
+def _readout_training(blocks: Any, y: Array, times: Array, c: Array, values: Array, vectors: Array, full: bool) -> Any:
     """With A = K_tX V: cov = K_tt - A diag((1 - exp(-2 c lambda t)) / lambda) A^T, one product a time."""
-    lever = dynamics.flow_filter(values, times, c).lever
+    lever = spectral.flow_filter(values, times, c).lever
     # The lever of twice the time, without its limit 2ct: (1 - e^(-2ct lambda)) / lambda.
-    doubled = dynamics.flow_filter(values, times, 2 * c).lever
+    doubled = spectral.flow_filter(values, times, 2 * c).lever
     basis = blocks.nngp_test_train @ vectors
     target = vectors.T @ y
 
@@ -111,18 +107,18 @@ _predict = {
 
 def _checked(blocks: KernelBlocks, y: Any) -> tuple[KernelBlocks, Array]:
     n, m = np.shape(blocks.nngp_train)[0], np.shape(blocks.nngp_test)[0]
-    expected = KernelBlocks((n, n), (m, n), (m, m), (n, n), (m, n))
+    expected = ((n, n), (m, n), (m, m), (n, n), (m, n))
     for name, block, shape in zip(KernelBlocks._fields, blocks, expected, strict=True):
         if np.shape(block) != shape:
             raise ValueError(f"blocks.{name}: expected shape {shape} (n = {n}, m = {m}), got {np.shape(block)}")
-    single = all(jnp.asarray(block).dtype == jnp.float32 for block in blocks)
+    single = all(block.dtype == jnp.float32 for block in blocks)
     dtype = jnp.float32 if single else jnp.float64
     arrays = KernelBlocks(*(jnp.asarray(block, dtype) for block in blocks))
     target = jnp.asarray(y, dtype)
     if target.ndim not in (1, 2) or target.shape[0] != n:
         raise ValueError(f"y: expected shape ({n},) or ({n}, k), one row a training point, got {target.shape}")
     for name in ("nngp_train", "nngp_test", "ntk_train"):
-        dynamics.require_kernel(f"blocks.{name}", getattr(arrays, name))
+        spectral.require_kernel(f"blocks.{name}", getattr(arrays, name))
     return arrays, target
 
 
@@ -156,24 +152,30 @@ def predict(
         raise ValueError(f"trained: expected 'ntk' (all layers) or 'nngp' (the read-out alone), got {trained!r}")
     if covariance not in ("full", "diagonal"):
         raise ValueError(f"covariance: expected 'full' or 'diagonal', got {covariance!r}")
-    dynamics.require_positive("loss_factor", loss_factor)
+    spectral.require_number("loss_factor", loss_factor)
     arrays, target = _checked(blocks, y)
-    at = dynamics.require_times(times, target.dtype)
+    at = spectral.require_times(times, target.dtype)
     name = f"{trained}_train"
     values, vectors = _spectral(getattr(arrays, name))
-    dynamics.require_nonnegative(f"blocks.{name}", values)
+    spectral.require_nonnegative(f"blocks.{name}", values)
     c = jnp.asarray(loss_factor, target.dtype)
     return Prediction(*_predict[trained](arrays, target, at, c, values, vectors, full=covariance == "full"))
 
 
 def posterior(blocks: KernelBlocks, y: Float[RealArray, "n ..."]) -> Prediction:
-    r"""The Gaussian process with covariance K given $f(X) = y$: $K_{xX}K_{XX}^{-1}y$, $K_{xx'} - K_{xX}K_{XX}^{-1}K_{Xx'}$.
+    r"""Given $f(X) = y$: the mean $K_{xX}K_{XX}^{-1}y$ and the covariance $K_{xx'} - K_{xX}K_{XX}^{-1}K_{Xx'}$.
 
-    By Cholesky's factors, so K must not be singular (the result is nan otherwise). One time: T = 1. Errors as in
-    `predict`. Source: chen2020linearized, eq. (25), (26) with X in place of x.
+    By Cholesky's factors, so K must not be singular. One time: T = 1. Errors as in `predict`, and for such a K.
+    Source: chen2020linearized, eq. (25), (26) with X in place of x.
     """
     arrays, target = _checked(blocks, y)
+    cross = jnp.asarray(arrays.nngp_test_train)
     factor = jax.scipy.linalg.cho_factor(arrays.nngp_train, lower=True)
-    mean = arrays.nngp_test_train @ jax.scipy.linalg.cho_solve(factor, target)
-    change = arrays.nngp_test_train @ jax.scipy.linalg.cho_solve(factor, arrays.nngp_test_train.T)
-    return Prediction(mean[None], (arrays.nngp_test - (change + change.T) / 2)[None])
+    mean = cross @ jax.scipy.linalg.cho_solve(factor, target)
+    change = cross @ jax.scipy.linalg.cho_solve(factor, cross.T)
+    if not isinstance(mean, jax.core.Tracer) and not bool(jnp.all(jnp.isfinite(mean))):
+        raise ValueError(
+            "blocks.nngp_train: expected a positive definite matrix, got one that Cholesky's method cannot factor; "
+            "use predict(blocks, y, [inf], trained='nngp'), which takes singular kernels"
+        )
+    return Prediction(mean[None], (jnp.asarray(arrays.nngp_test) - (change + change.T) / 2)[None])

@@ -33,7 +33,7 @@ def test_printed_equations_are_balanced_latex():
 
 
 def normal_mean(function, covariance):
-    """E[function(u, v)] by Gauss's rule in polar coordinates, with breaks at the angles where u or v changes its sign."""
+    """E[function(u, v)] by Gauss's rule in polar coordinates, broken where u or v changes sign."""
     rows = np.linalg.cholesky(covariance)
     zeros = [(np.arctan2(-row[0], row[1]) + turn * np.pi) % (2 * np.pi) for row in rows for turn in range(2)]
     nodes, weights = np.polynomial.legendre.leggauss(40)
