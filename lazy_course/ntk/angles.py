@@ -18,6 +18,8 @@ from jaxtyping import Array, Bool, Float
 DEGREES = {"float32": 7, "float64": 18}
 # Below this value of 1 - |cos| a product of rounded vectors has lost too many digits, and differences are taken.
 NEARLY_PARALLEL = {"float32": 1e-3, "float64": 1e-5}
+# A length whose square is still a normal number.
+TINY = {"float32": 1e-18, "float64": 1e-150}
 
 
 def _series(power: float) -> Callable[[np.ndarray], np.ndarray]:
@@ -99,9 +101,12 @@ class Cosines(NamedTuple):
 
 
 def lengths_and_directions(x: Float[Array, "n d"]) -> tuple[Float[Array, " n"], Float[Array, "n d"]]:
-    """The norms of the rows, and the rows divided by them; a zero row stays zero, with derivative 0."""
-    length = safe_sqrt(jnp.sum(x**2, axis=1))
-    return length, x / jnp.where(length > 0, length, jnp.ones_like(length))[:, None]
+    """The norms of the rows, and the rows divided by them.
+
+    A zero row keeps a length beyond all digits, so that length times direction has the derivative of x there too.
+    """
+    length = jnp.sqrt(jnp.sum(x**2, axis=1) + jnp.asarray(TINY[str(x.dtype)], x.dtype) ** 2)
+    return length, x / length[:, None]
 
 
 @jax.checkpoint
