@@ -35,8 +35,8 @@ def require_inputs(x1: Any, x2: Any) -> tuple[Array, Array | None]:
     """Both inputs in one precision, float32 if both are, else float64; raises `ValueError` for wrong shapes."""
     arrays = [jnp.asarray(x) for x in (x1, x2) if x is not None]
     for name, x in zip(("x1", "x2"), arrays, strict=False):
-        if x.ndim != 2 or x.shape[1] == 0:
-            raise ValueError(f"{name}: expected shape (n, d) with d >= 1, got {x.shape}; one row is one input")
+        if x.ndim != 2 or x.size == 0:
+            raise ValueError(f"{name}: expected shape (n, d) with n, d >= 1, got {x.shape}; one row is one input")
     if len(arrays) == 2 and arrays[0].shape[1] != arrays[1].shape[1]:
         raise ValueError(f"x2: expected rows of length {arrays[0].shape[1]} like those of x1, got {arrays[1].shape[1]}")
     single = all(x.dtype == jnp.float32 for x in arrays)

@@ -105,6 +105,17 @@ def test_gradients_are_finite_where_the_cosine_is_one(activation):
 
 
 @pytest.mark.parametrize("activation", ["relu", "erf"])
+def test_batches_are_mapped(activation):
+    """Under jax.vmap, over inputs and the size of the biases."""
+    options = {"activation": activation, **SETTINGS}
+    x, sizes = jnp.stack([X1, X1[::-1] - 0.1]), jnp.array([0.0, 0.25])
+    mapped = jax.vmap(lambda points, b: infinite_width_kernels(points, X2, sigma_b=b, **options).ntk)(x, sizes)
+    for i in range(2):
+        one = infinite_width_kernels(x[i], X2, sigma_b=float(sizes[i]), **options).ntk
+        np.testing.assert_allclose(mapped[i], one, rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("activation", ["relu", "erf"])
 def test_gradients_against_differences(activation):
     """Zero is among the inputs: with a bias the kernels are smooth there."""
     x, other = PARALLEL, jnp.roll(PARALLEL, 2, axis=1) + 0.1
@@ -194,7 +205,7 @@ def errors_of_draws(key, activation, width, draws=600):
 
 @pytest.mark.parametrize("activation", ["relu", "erf"])
 def test_random_features_are_unbiased_with_the_rate_of_the_root(activation, key):
-    """Every entry's mean is within five standard errors of the closed form; the deviation times sqrt(m) is one number."""
+    """Means within five standard errors of the closed form, every entry; deviation times sqrt(m) independent of m."""
     narrow, wide = (errors_of_draws(key, activation, width) for width in (16, 256))
     for found in (narrow, wide):
         assert np.max(np.abs(found[0])) < 5
@@ -246,6 +257,7 @@ def unchecked():
         ({"sigma_w": float("nan")}, "sigma_w: expected"),
         ({"x2": X2[:, :3]}, "x2: expected rows of length 5"),
         ({"x2": X2[0]}, "x2: expected shape"),
+        ({"x2": X2[:0]}, "x2: expected shape"),
     ],
 )
 def test_bad_input_of_the_kernels_is_refused(change, said):
