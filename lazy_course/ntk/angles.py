@@ -1,9 +1,9 @@
 r"""Angles between vectors without lost digits: the arithmetic under the closed-form kernels.
 
-An angle $\varphi \in [0, \pi]$ is carried as $\delta = 1 - \cos\varphi$, never as a cosine near 1. Two functions of
-delta are needed, $\varphi = \arccos(1-\delta)$ and its integral $\int_0^\delta\varphi = \sin\varphi -
-\varphi\cos\varphi$. XLA's arccosine is slow on a CPU, so both are a square root times a polynomial, whose degree
-depends on the precision.
+An angle $\varphi \in [0, \pi]$ is carried as $\delta = 1 - \cos\varphi$, never as a cosine near 1. Two functions of it
+are needed: $\varphi = \arccos(1-\delta)$ and its integral
+$\int_0^\delta\varphi = \sin\varphi - \varphi\cos\varphi$. XLA's arccosine is slow on a CPU, so both are a square root
+times a polynomial, whose degree depends on the precision.
 """
 
 from collections.abc import Callable

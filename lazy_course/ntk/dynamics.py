@@ -1,9 +1,13 @@
 r"""Training of a linearized model under the square loss, in closed form for all times: the flow, and descent.
 
-The loss is $R(f) = \frac c2\|f - y\|^2$, c = `loss_factor`; the flow is $\dot\omega = -c\,J^\top(f - y)$ with $f =
-f_0 + J\omega$ and $\Theta = JJ^\top$, so $\dot f = -c\,\Theta(f - y)$. Descent is $\omega_{k+1} = \omega_k - \eta
-c\,J^\top(f_k - y)$: the step size $\eta$ is a flow time, and step k stands at $t = \eta k$. c = 1 is the sum over
-samples, c = 1/n the mean. A paper whose flow is $\dot f = -\eta\Theta(f-y)$ has $\eta t$ for t here.
+The loss is $R(f) = \frac c2\|f - y\|^2$, c = `loss_factor`. The flow is $\dot\omega = -c\,J^\top(f - y)$ with
+$f = f_0 + J\omega$ and $\Theta = JJ^\top$, so $\dot f = -c\,\Theta(f - y)$. Descent is
+$\omega_{k+1} = \omega_k - \eta c\,J^\top(f_k - y)$.
+
+The learning-rate convention: the step size $\eta$ is a flow time, and step k stands at $t = \eta k$. c = 1 is the sum
+over samples, c = 1/n the mean. A paper whose flow is $\dot f = -\eta\,\Theta(f-y)$ has $\eta t$ for t here. A paper
+whose kernel is divided by the width n, $\Theta = JJ^\top/n$, and whose steps are $\eta_0/n$, has $\eta_0$ for $\eta$
+beside that kernel.
 """
 
 from collections.abc import Sequence

@@ -55,8 +55,8 @@ def infinite_width_kernels(
 ) -> Kernels:
     r"""The kernels (nngp, ntk) of a fully connected network of infinite width, each of shape (n1, n2).
 
-    `depth` counts the hidden layers; the weights of every layer, the read-out included, are $\sigma_w
-    w/\sqrt{\mathrm{fan\ in}}$ and the biases $\sigma_b\beta$ with w, beta standard normal (NTK parameterization).
+    `depth` counts the hidden layers; the weights of every layer, the read-out included, are
+    $\sigma_w w/\sqrt{\mathrm{fan\ in}}$ and the biases $\sigma_b\beta$, w, beta standard normal (NTK parameterization).
     With $K^1 = \Theta^1 = \sigma_w^2\langle x, x'\rangle/d + \sigma_b^2$ and (u, v) normal with the covariance $K^l$,
 
     $$K^{l+1} = \sigma_w^2\,E[\sigma(u)\sigma(v)] + \sigma_b^2, \qquad
@@ -103,8 +103,8 @@ def two_layer_limits(
 ) -> TwoLayerKernels:
     r"""The parts $K^{(a)}, K^{(b)}$ of the tangent kernel of $m^{-1/2}\sum_j b_j\sigma(\langle a_j,x\rangle)$, m = oo.
 
-    $K^{(a)} = \langle x, x'\rangle\,E[b^2]\,E[\sigma'(\langle a,x\rangle)\sigma'(\langle a,x'\rangle)]$ and $K^{(b)}
-    = E[\sigma(\langle a,x\rangle)\sigma(\langle a,x'\rangle)]$, each of shape (n1, n2). `output_variance` is
+    $K^{(a)} = \langle x, x'\rangle\,E[b^2]\,E[\sigma'(\langle a,x\rangle)\sigma'(\langle a,x'\rangle)]$ and
+    $K^{(b)} = E[\sigma(\langle a,x\rangle)\sigma(\langle a,x'\rangle)]$, each of shape (n1, n2). `output_variance` is
     $E[b^2]$, `input_variance` is $E\|a\|^2/d$. For "relu", with the angle $\varphi$ of x and x' and any
     rotation-invariant law of a,
 
@@ -144,8 +144,8 @@ def random_feature_kernels(
 ) -> TwoLayerKernels:
     r"""One draw of both parts of the tangent kernel of a two-layer network of m = `width` neurons, normal weights.
 
-    $K_m^{(a)} = \frac1m\sum_j \langle x, x'\rangle b_j^2\,\sigma'(\langle a_j,x\rangle)\sigma'(\langle
-    a_j,x'\rangle)$ and $K_m^{(b)} = \frac1m\sum_j\sigma(\langle a_j,x\rangle)\sigma(\langle a_j,x'\rangle)$, each of
+    $K_m^{(a)} = \frac1m\sum_j\langle x,x'\rangle b_j^2\sigma'(\langle a_j,x\rangle)\sigma'(\langle a_j,x'\rangle)$ and
+    $K_m^{(b)} = \frac1m\sum_j\sigma(\langle a_j,x\rangle)\sigma(\langle a_j,x'\rangle)$, each of
     shape (n1, n2); unbiased estimates of `two_layer_limits` with unit variances, with a standard deviation of order
     $m^{-1/2}$. `activation` is any name in `models.ACTIVATIONS`. Works under `jax.vmap` over keys. Raises
     `ValueError` for another name, wrong shapes, or a width below 1. Source: chizat2019lazy, A.2; rahimi2008random.

@@ -139,9 +139,10 @@ def predict(
     $$\mu_t = \Theta_{xX} L_t\,y, \qquad \Sigma_t = K_{xx'} - \Theta_{xX} L_t K_{Xx'} - K_{xX} L_t\Theta_{Xx'}
     + \Theta_{xX} L_t K_{XX} L_t\Theta_{Xx'},$$
 
-    and training of the read-out alone (`trained="nngp"`) is $\Theta = K$, where it comes to $\Sigma_t = K_{xx'} -
-    K_{xX} K_{XX}^{-1}(I - e^{-2cK_{XX}t}) K_{Xx'}$. At t = infinity that is the posterior of the Gaussian process
-    (`posterior`); for the tangent kernel it is the posterior of nothing.
+    and training of the read-out alone (`trained="nngp"`) is $\Theta = K$, where it comes to
+    $\Sigma_t = K_{xx'} - K_{xX} K_{XX}^{-1}(I - e^{-2cK_{XX}t}) K_{Xx'}$.
+    At t = infinity that is the posterior of the Gaussian process (`posterior`); for the tangent kernel it is the
+    posterior of nothing.
 
     One eigendecomposition, then two products of matrices a time. `covariance="diagonal"` returns variances (T, m)
     alone. Singular kernels as in `dynamics.linearized_dynamics`. Raises `ValueError` for shapes that do not match,
