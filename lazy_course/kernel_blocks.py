@@ -28,12 +28,13 @@ from lazy_course.kernel_trace import Program, read_program, run
 Network = Callable[..., Array]
 
 
-def _read(f: Network, params: PyTree, x: Array, layers: bool) -> Program:
+def read(f: Network, params: PyTree, x: Array, *, layers: bool = True) -> Program:
+    """The program of one row of x."""
     row = jax.ShapeDtypeStruct((1, *x.shape[1:]), x.dtype)
     return read_program(f, params, row, find_layers=layers)
 
 
-def _shapes(program: Program) -> tuple[Geometry, ...]:
+def geometries(program: Program) -> tuple[Geometry, ...]:
     """The geometries of the layers, and then of the leaves outside of layers."""
     layers = [geometry(program, layer) for layer in program.layers]
     return (*layers, *(Geometry(1, 0, int(program.shapes[i].size)) for i in program.others()))
@@ -41,8 +42,8 @@ def _shapes(program: Program) -> tuple[Geometry, ...]:
 
 def measure(f: Network, params: PyTree, x: Array, *, layers: bool = True) -> tuple[Sizes, int]:
     """The sizes that a plan is made from, and the bytes of one number of the output."""
-    program = _read(f, params, x, layers)
-    return kernel_plan.sizes_of(program, _shapes(program)), program.shapes[program.outputs[0]].dtype.itemsize
+    program = read(f, params, x, layers=layers)
+    return kernel_plan.sizes_of(program, geometries(program)), program.shapes[program.outputs[0]].dtype.itemsize
 
 
 def features(program: Program, params: PyTree, x: Array) -> list[Feature]:
@@ -79,8 +80,8 @@ def _block(
     f: Network, params: PyTree, x1: Array, x2: Array | None, form: str, tiles: tuple[Tiles, ...], layers: bool
 ) -> Array:
     """The kernel of two blocks of samples, (n1, k, n2, k) with k = 1 where traced, or (n1, n2, k) for "outputs"."""
-    program = _read(f, params, x1, layers)
-    shapes = _shapes(program)
+    program = read(f, params, x1, layers=layers)
+    shapes = geometries(program)
     first = features(program, params, x1)
     second = first if x2 is None else features(program, params, x2)
     if form != "outputs":
@@ -201,7 +202,7 @@ def _starts(n: int, block: int) -> list[int]:
 
 
 @partial(jax.jit, static_argnums=4, donate_argnums=0)
-def _placed(whole: Array, part: Array, i: int, j: int, mirrored: bool) -> Array:
+def _placed(whole: Array, part: Array, i: Any, j: Any, mirrored: bool) -> Array:
     """The whole with a part written at rows i and columns j, and, mirrored, its transpose at rows j, columns i."""
     here, there = ((i, j, 0), (j, i, 0)) if part.ndim == 3 else ((i, 0, j, 0), (j, 0, i, 0))
     whole = jax.lax.dynamic_update_slice(whole, part, here)
@@ -213,6 +214,6 @@ def _placed(whole: Array, part: Array, i: int, j: int, mirrored: bool) -> Array:
 
 @eqx.filter_jit
 def _diagonal_block(f: Network, params: PyTree, x: Array, ways: tuple[str, ...], layers: bool) -> Array:
-    program = _read(f, params, x, layers)
-    found = zip(features(program, params, x), _shapes(program), ways, strict=True)
+    program = read(f, params, x, layers=layers)
+    found = zip(features(program, params, x), geometries(program), ways, strict=True)
     return reduce(add, [diagonal(feature, shape, way) for feature, shape, way in found])

@@ -100,7 +100,7 @@ def arranged(program: Program, layer: Layer, a: Array, g: Array) -> tuple[Array,
     return a, jnp.swapaxes(g.reshape(k, shape.outputs, shape.positions), 1, 2)
 
 
-def few_pixels(step: Step, values: list[Array]) -> Array | None:
+def few_pixels(step: Step, values: list[Any]) -> Array | None:
     """A convolution with few output pixels as a product of patches and filters; None for any other step."""
     if step.name != "conv_general_dilated":
         return None
@@ -130,7 +130,8 @@ def few_pixels(step: Step, values: list[Array]) -> Array | None:
     return jnp.transpose(z, back.tolist())
 
 
-def _patches(a: Array, shape: Geometry) -> Float[Array, "n p q"]:
+def patches_of(a: Array, shape: Geometry) -> Float[Array, "n p q"]:
+    """The inputs at all positions: the patches of a convolution."""
     if not shape.window:
         return a
     found = extract_patches(a, shape.window, strides=shape.strides, padding=shape.padding, dilation=shape.dilation)
@@ -175,13 +176,13 @@ def contract(first: Feature, second: Feature, shape: Geometry, tiles: Tiles, *, 
         first, second = (Feature(f.inputs, jnp.swapaxes(f.gradients, 2, 3)) for f in (first, second))
     block = _pairs_block if tiles.way == "pairs" else _gram_block
 
-    def part(i: Array, j: Array) -> Array:
+    def part(i: Any, j: Any) -> Array:
         return block(_rows(first, i, tiles.rows), _rows(second, j, tiles.columns), shape)
 
     return _tiled(part, (n1, n2), k, tiles, symmetric, first.gradients.dtype)
 
 
-def _rows(feature: Feature, start: Array, size: int) -> Feature:
+def _rows(feature: Feature, start: Any, size: int) -> Feature:
     def take(a: Array) -> Array:
         return a if size >= a.shape[0] else lax.dynamic_slice_in_dim(a, start, size, 0)
 
@@ -214,7 +215,7 @@ def _by_jacobian(first: Feature, second: Feature, shape: Geometry, tiles: Tiles,
     same = first is second
     sides = [first] if same else [first, second]
     assert all(f.inputs is not None for f in sides)
-    patches = [_patches(f.inputs, shape) for f in sides if f.inputs is not None]
+    patches = [patches_of(f.inputs, shape) for f in sides if f.inputs is not None]
     size = min(tiles.channels, c)
     pad = -c % size
     gradients = [jnp.pad(jnp.swapaxes(f.gradients, 2, 3), ((0, 0), (0, 0), (0, pad), (0, 0))) for f in sides]
@@ -227,7 +228,7 @@ def _by_jacobian(first: Feature, second: Feature, shape: Geometry, tiles: Tiles,
             rows.append(formed.reshape(g.shape[0], k, -1))
         left, right = rows[0], rows[-1]
 
-        def part_of(i: Array, j: Array) -> Array:
+        def part_of(i: Any, j: Any) -> Array:
             a, b = _rows(Feature(None, left), i, tiles.rows), _rows(Feature(None, right), j, tiles.columns)
             return jnp.einsum("iad,jbd->iajb", a.gradients, b.gradients)
 
@@ -272,7 +273,7 @@ def diagonal(feature: Feature, shape: Geometry, way: str) -> Float[Array, "n k"]
         if shape.positions == 1:
             return jnp.sum(a**2) * jnp.sum(g**2, axis=(1, 2))
         if way == "jacobian":
-            return jnp.sum(jnp.einsum("arc,rq->acq", g, _patches(a, shape)[0]) ** 2, axis=(1, 2))
+            return jnp.sum(jnp.einsum("arc,rq->acq", g, patches_of(a, shape)[0]) ** 2, axis=(1, 2))
         inner = input_products(a, a, shape)[0, :, 0]
         return jnp.einsum("arc,arc->a", g, jnp.einsum("rs,asc->arc", inner, g))
 

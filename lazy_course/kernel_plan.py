@@ -17,6 +17,8 @@ from lazy_course.kernel_trace import Program
 ELEMENT = 25.0
 # A product of batches of small matrices runs at this part of the speed of a large one.
 BATCHED = 3.0
+# To start the program of one pair of blocks, and one turn of a loop over tiles.
+START, TURN = 1e8, 2e6
 # Numbers that one core's cache holds: intermediate blocks of this size are not sent to memory.
 CACHE = 700_000
 # A symmetric product is split when both sides keep this many rows.
@@ -98,10 +100,10 @@ def ways(shape: Geometry, n1: int, n2: int, k: int, symmetric: bool, room: int) 
     return [part for part in found if part is not None and part.held <= room]
 
 
-def _share(n1: int, n2: int, tiles: Tiles, symmetric: bool) -> float:
-    """The part of all products that the tiles compute."""
+def _cost(n1: int, n2: int, each: float, tiles: Tiles, symmetric: bool) -> float:
+    """The cost of all tiles, where a pair of samples costs `each`."""
     jobs = len(tile_starts((n1, n2), tiles, symmetric))
-    return jobs * min(tiles.rows, n1) * min(tiles.columns, n2) / (n1 * n2)
+    return jobs * (tiles.rows * tiles.columns * each + (TURN if jobs > 1 else 0.0))
 
 
 def _splits(n: int, rows_each: int, symmetric: bool) -> int:
@@ -134,7 +136,7 @@ def _gram(shape: Geometry, n1: int, n2: int, k: int, symmetric: bool, room: int)
     tiles = Tiles("gram", min(rows, n1), min(columns, n2))
     each = (k * p) ** 2 * c + ((k * p) ** 2 * ELEMENT / 4 if shape.inputs else 0.0)
     each += _input_products(shape) if shape.inputs else 0.0
-    return Part(tiles, n1 * n2 * each * _share(n1, n2, tiles, symmetric), held(tiles.rows, tiles.columns))
+    return Part(tiles, _cost(n1, n2, each, tiles, symmetric), held(tiles.rows, tiles.columns))
 
 
 def _pairs(shape: Geometry, n1: int, n2: int, k: int, symmetric: bool, room: int) -> Part:
@@ -149,7 +151,7 @@ def _pairs(shape: Geometry, n1: int, n2: int, k: int, symmetric: bool, room: int
         columns //= 2
     tiles = Tiles("pairs", 1, columns)
     each = BATCHED * (p**2 * k * c + p * k**2 * c) + _input_products(shape)
-    return Part(tiles, n1 * n2 * each * _share(n1, n2, tiles, symmetric), held(columns))
+    return Part(tiles, _cost(n1, n2, each, tiles, symmetric), held(columns))
 
 
 def _jacobian(shape: Geometry, n1: int, n2: int, k: int, symmetric: bool, room: int) -> Part:
@@ -161,7 +163,7 @@ def _jacobian(shape: Geometry, n1: int, n2: int, k: int, symmetric: bool, room: 
     channels = -(-c // -(-c // channels))
     size = _splits(max(n1, n2), k, symmetric)
     tiles = Tiles("jacobian", min(size, n1), min(size, n2), channels)
-    cost = sides * k * q * c * (p + ELEMENT) + n1 * n2 * k**2 * q * c * _share(n1, n2, tiles, symmetric)
+    cost = sides * k * q * c * (p + ELEMENT) + _cost(n1, n2, float(k**2 * q * c), tiles, symmetric)
     return Part(tiles, cost, fixed + each * channels)
 
 
@@ -221,7 +223,7 @@ def _plan_of(sizes: Sizes, request: Request, block: int, numbers: int) -> Plan |
     rows, columns = -(-request.n1 // block), -(-request.n2 // block)
     jobs = rows * (rows + 1) // 2 if symmetric else rows * columns
     passes = (sizes.k + 1) * sizes.passes * block * (jobs if symmetric else rows + jobs)
-    return Plan(block, tuple(tiles), jobs * cost + passes, result + features + held)
+    return Plan(block, tuple(tiles), jobs * (cost + START) + passes, result + features + held)
 
 
 def plan_diagonal(sizes: Sizes, n: int, numbers: int) -> Plan | None:

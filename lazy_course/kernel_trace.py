@@ -198,7 +198,7 @@ def run(
     leaves: list[Array],
     row: Array,
     shifts: list[Array],
-    special: Callable[[Step, list[Array]], Array | None] = lambda step, values: None,
+    special: Callable[[Step, list[Any]], Array | None] = lambda step, values: None,
 ) -> tuple[Array, list[Array], list[Array]]:
     """The flat outputs for one row, the inputs of all layers, and the factors that multiply their leaves.
 
