@@ -7,7 +7,7 @@ times a polynomial, whose degree depends on the precision.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -111,7 +111,12 @@ def lengths_and_directions(x: Float[Array, "n d"]) -> tuple[Float[Array, " n"], 
 
 @jax.checkpoint
 def _half_squares(u: Array, v: Array) -> Array:
-    return jnp.sum((u[:, None, :] - v[None, :, :]) ** 2, axis=2) / 2
+    """Half the squared distances of the rows, one coordinate after the other to hold no (n1, n2, d) array."""
+
+    def add(total: Array, at: Any) -> tuple[Array, None]:
+        return total + (at[0][:, None] - at[1][None, :]) ** 2 / 2, None
+
+    return jax.lax.scan(add, jnp.zeros((u.shape[0], v.shape[0]), u.dtype), (u.T, v.T))[0]
 
 
 def cosines(u: Float[Array, "n1 d"], v: Float[Array, "n2 d"], same: Bool[Array, "n1 n2"]) -> Cosines:

@@ -189,7 +189,7 @@ def linearized_dynamics(kernel: Float[RealArray, "n n"], *, loss_factor: Scalar 
     """
     matrix = require_kernel("kernel", kernel)
     require_number("loss_factor", loss_factor)
-    values, vectors = jax.jit(spectrum)(matrix)
+    values, vectors = spectrum(matrix)
     require_nonnegative("kernel", values)
     return LinearizedDynamics(values, vectors, jnp.asarray(loss_factor, matrix.dtype))
 

@@ -57,11 +57,6 @@ def kernel_blocks(
     return KernelBlocks(train.nngp, cross.nngp, test.nngp, train.ntk, cross.ntk)
 
 
-@jax.jit
-def _spectral(train: Array) -> tuple[Array, Array]:
-    return spectral.spectrum(train)
-
-
 def _full_training(blocks: Any, y: Array, times: Array, c: Array, values: Array, vectors: Array, full: bool) -> Any:
     """With V the eigenvectors and W = Theta_tX V diag(lever): cov = K_tt + sym(W (V^T K V W^T - 2 V^T K_Xt))."""
     lever = spectral.flow_filter(values, times, c).lever
@@ -157,7 +152,7 @@ def predict(
     arrays, target = _checked(blocks, y)
     at = spectral.require_times(times, target.dtype)
     name = f"{trained}_train"
-    values, vectors = _spectral(getattr(arrays, name))
+    values, vectors = spectral.spectrum(getattr(arrays, name))
     spectral.require_nonnegative(f"blocks.{name}", values)
     c = jnp.asarray(loss_factor, target.dtype)
     return Prediction(*_predict[trained](arrays, target, at, c, values, vectors, full=covariance == "full"))

@@ -25,8 +25,9 @@ class Filter(NamedTuple):
     lever: Float[Array, "T n"]
 
 
+@jax.jit
 def flow_filter(eigenvalues: Float[Array, " n"], times: Float[Array, " T"], loss_factor: Scalar = 1.0) -> Filter:
-    r"""The `Filter` of the flow at flow times t, infinity included; checks nothing, for use under `jax.jit`.
+    r"""The `Filter` of the flow at flow times t, infinity included; checks nothing.
 
     The lever $\int_0^t c\,e^{-c\lambda s}ds = (1 - e^{-c\lambda t})/\lambda$ is computed without cancellation. At
     infinite time it is $1/\lambda$, and 0 for lambda = 0, where it acts on nothing: $Kv = 0$ gives $J^\top v = 0$.
@@ -39,10 +40,11 @@ def flow_filter(eigenvalues: Float[Array, " n"], times: Float[Array, " T"], loss
     return Filter(moved, jnp.where(moving, moved / safe, jnp.where(jnp.isfinite(t), t, jnp.zeros_like(t))))
 
 
+@jax.jit
 def descent_filter(
     eigenvalues: Float[Array, " n"], steps: Int[Array, " T"], step_size: Scalar, loss_factor: Scalar = 1.0
 ) -> Filter:
-    r"""The `Filter` after k steps of descent of size eta; checks nothing, for use under `jax.jit`.
+    r"""The `Filter` after k steps of descent of size eta; checks nothing.
 
     $\eta c\sum_{j<k}(1-\eta c\lambda)^j = (1 - (1-\eta c\lambda)^k)/\lambda$ is the lever. Above the stability limit
     it overflows.
@@ -110,6 +112,7 @@ def require_kernel(name: str, kernel: Any) -> Array:
     return array
 
 
+@jax.jit
 def spectrum(kernel: Float[Array, "n n"]) -> tuple[Float[Array, " n"], Float[Array, "n n"]]:
     """Eigenvalues (ascending) and eigenvectors (columns); eigenvalues that rounding may have made become exactly 0.
 

@@ -89,7 +89,7 @@ def test_the_linearized_flow_of_a_network(key):
 def test_descent_against_a_loop():
     """Below and above the step where a factor changes its sign; on and off the training set; parameters."""
     steps = [0, 1, 2, 7]
-    for share in (0.2, 0.9, 1.05):
+    for share in (0.2, 1.05):
         size = share * float(stability_limit(TRAINING.eigenvalues, loss_factor=FACTOR))
         omega, path = np.zeros(7), []
         for _ in range(8):
@@ -130,8 +130,7 @@ def test_the_stability_limit_and_the_rate_optimal_step_are_two_things():
     )
     assert below < 1e-15
     assert above > 1e15
-    sizes = np.linspace(0.01, 0.7, 691)
-    factors = np.array([float(contraction_factor(values, s)) for s in sizes[::10]])
+    factors = np.array([float(contraction_factor(values, s)) for s in np.linspace(0.01, 0.7, 70)])
     assert float(contraction_factor(values, float(optimal))) == pytest.approx(1 / 2)  # (3 - 1) / (3 + 1)
     assert np.all(factors >= 1 / 2 - 1e-12)
     assert float(contraction_factor(values, float(limit))) == pytest.approx(1.0)
