@@ -113,7 +113,7 @@ def convolutional(
     return Convolutional(tuple(layers), activation_function(activation), pooling)
 
 
-def vgg11(*, width: float = 1.0, pooling: str = "max", activation: str | Activation = "relu") -> Convolutional:
+def vgg11(*, width: float | int = 1.0, pooling: str = "max", activation: str | Activation = "relu") -> Convolutional:
     r"""VGG-11 for small images: eight convolutions, up to 512 channels, five poolings, one linear layer.
 
     `width` multiplies each number of channels (rounded, at least 1): 8 is the widened network of the paper's

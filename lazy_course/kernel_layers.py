@@ -247,7 +247,7 @@ def _tiled(
     """A matrix of blocks `part(i, j)` that begin at samples i and j; below the diagonal zeros, if symmetric."""
     jobs = tile_starts(sizes, tiles, symmetric)
     if len(jobs) == 1:
-        return part(*jobs[0])
+        return part(0, 0)
 
     def write(matrix: Array, job: Array) -> tuple[Array, None]:
         zero = jnp.zeros((), job.dtype)
@@ -256,10 +256,25 @@ def _tiled(
     return lax.scan(write, jnp.zeros((sizes[0], k, sizes[1], k), dtype), jnp.asarray(jobs))[0]
 
 
-def tile_starts(sizes: tuple[int, int], tiles: Tiles, symmetric: bool) -> list[tuple[int, int]]:
-    """Where the blocks begin. The last ones overlap their neighbours, so that all have one size."""
-    rows, columns = ([min(i, max(n - b, 0)) for i in range(0, n, b)] for n, b in zip(sizes, tiles[1:3], strict=True))
-    return [(i, j) for i in rows for j in columns if not symmetric or j + tiles.columns > i]
+def tile_starts(sizes: tuple[int, int], tiles: Tiles, symmetric: bool) -> np.ndarray:
+    """Where the blocks begin, (blocks, 2). The last ones overlap their neighbours, so that all have one size."""
+    rows, columns = _starts(sizes, tiles)
+    i, j = (part.ravel() for part in np.meshgrid(rows, columns, indexing="ij"))
+    keep = j + tiles.columns > i if symmetric else np.ones(i.shape, bool)
+    return np.stack([i[keep], j[keep]], axis=1)
+
+
+def tile_count(sizes: tuple[int, int], tiles: Tiles, symmetric: bool) -> int:
+    """How many blocks `tile_starts` lists."""
+    rows, columns = _starts(sizes, tiles)
+    if not symmetric:
+        return len(rows) * len(columns)
+    return int(np.sum(len(columns) - np.searchsorted(columns + tiles.columns, rows, side="right")))
+
+
+def _starts(sizes: tuple[int, int], tiles: Tiles) -> list[np.ndarray]:
+    sides = zip(sizes, (tiles.rows, tiles.columns), strict=True)
+    return [np.minimum(np.arange(0, n, b), max(n - b, 0)) for n, b in sides]
 
 
 def diagonal(feature: Feature, shape: Geometry, way: str) -> Float[Array, "n k"]:

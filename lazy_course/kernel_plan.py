@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lazy_course.kernel_layers import Geometry, Tiles, tile_starts
+from lazy_course.kernel_layers import Geometry, Tiles, tile_count
 from lazy_course.kernel_trace import Program
 
 # One number that is read, changed and written.
@@ -102,7 +102,7 @@ def ways(shape: Geometry, n1: int, n2: int, k: int, symmetric: bool, room: int) 
 
 def _cost(n1: int, n2: int, each: float, tiles: Tiles, symmetric: bool) -> float:
     """The cost of all tiles, where a pair of samples costs `each`."""
-    jobs = len(tile_starts((n1, n2), tiles, symmetric))
+    jobs = tile_count((n1, n2), tiles, symmetric)
     return jobs * (tiles.rows * tiles.columns * each + (TURN if jobs > 1 else 0.0))
 
 

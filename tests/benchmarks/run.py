@@ -21,7 +21,7 @@ HERE = Path(__file__).parent
 RECORD = HERE.parents[1] / "lazy_course" / "benchmarks.json"
 TARGETS = {"two-layer": 30.0, "vgg11": 15.0, "closed forms": 4.0, "predictions": 2.0}
 TOLERANCE = 2e-3
-PATIENCE = 240
+PATIENCE = 120
 
 
 class Side:

@@ -117,7 +117,7 @@ def test_blocks_equal_the_whole(key, form):
 def least_memory(f, params, x, form):
     """What the refusal asks for."""
     with pytest.raises(ValueError, match="memory: the") as refused:
-        tangent_kernel(f, params, x, form=form, memory=2000, method="layers")
+        tangent_kernel(f, params, x, form=form, memory=500, method="layers")
     return int(str(refused.value).split("give memory=")[1].split()[0])
 
 
@@ -135,12 +135,14 @@ def test_each_way_in_tiles(key, way):
     f, params, shape, _ = cases(key)["convolutional"]
     x = jax.random.normal(key, (5, *shape))
     program = kernel_blocks.read(f, params, x)
-    features = kernel_blocks.features(program, params, x)
+    features = jax.jit(lambda params, x: kernel_blocks.features(program, params, x))(params, x)
     which = [layer.leaf for layer in program.layers].index(3)
     feature, shape = features[which], kernel_blocks.geometries(program)[which]
     jacobian = jnp.einsum("ikpc,ipq->ikqc", feature.gradients, kernel_layers.patches_of(feature.inputs, shape))
     expected = jnp.einsum("iaqc,jbqc->iajb", jacobian, jacobian)
     tiles = kernel_layers.Tiles(way, 1 if way == "pairs" else 2, 2, 3)
+    starts = kernel_layers.tile_starts((5, 5), tiles, True)
+    assert len(starts) == kernel_layers.tile_count((5, 5), tiles, True) < kernel_layers.tile_count((5, 5), tiles, False)
     agree(kernel_layers.contract(feature, feature, shape, tiles, symmetric=False), expected)
     upper = kernel_layers.contract(feature, feature, shape, tiles, symmetric=True)
     keep = np.triu(np.ones((5, 5)))[:, None, :, None]
