@@ -58,6 +58,8 @@ def convolve(x: Float[Array, "n h w c"], filters: Float[Array, "a b c m"]) -> Fl
     $z_{yx} = \sum_{\delta} x_{(y,x)+\delta}\, W_\delta$, a cross-correlation as in every deep learning library. Up to
     `FEW_PIXELS` pixels it is computed as a product of patches and filters, which is a hundred times faster there.
     """
+    dtype = jnp.result_type(x, filters)
+    x, filters = x.astype(dtype), filters.astype(dtype)
     if x.shape[1] * x.shape[2] > FEW_PIXELS:
         return lax.conv_general_dilated(x, filters, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
     window = filters.shape[:2]

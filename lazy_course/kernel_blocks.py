@@ -28,8 +28,8 @@ from lazy_course.kernel_trace import Program, read_program, run
 Network = Callable[..., Array]
 
 
-def read(f: Network, params: PyTree, x: Array, *, layers: bool = True) -> Program:
-    """The program of one row of x."""
+def read(f: Network, params: PyTree, x: Any, *, layers: bool = True) -> Program:
+    """The program of one row of x, an array or its `jax.ShapeDtypeStruct`."""
     row = jax.ShapeDtypeStruct((1, *x.shape[1:]), x.dtype)
     return read_program(f, params, row, find_layers=layers)
 
@@ -40,8 +40,8 @@ def geometries(program: Program) -> tuple[Geometry, ...]:
     return (*layers, *(Geometry(1, 0, int(program.shapes[i].size)) for i in program.others()))
 
 
-def measure(f: Network, params: PyTree, x: Array, *, layers: bool = True) -> tuple[Sizes, int]:
-    """The sizes that a plan is made from, and the bytes of one number of the output."""
+def measure(f: Network, params: PyTree, x: Any, *, layers: bool = True) -> tuple[Sizes, int]:
+    """The sizes that a plan is made from, and the bytes of one number of the output; params and x may be shapes."""
     program = read(f, params, x, layers=layers)
     return kernel_plan.sizes_of(program, geometries(program)), program.shapes[program.outputs[0]].dtype.itemsize
 

@@ -85,7 +85,7 @@ def in_turns(sides: dict[str, tuple[Side, str]], repeats: int) -> dict:
         worst = max(abs(a - b) for a, b in zip(ours, peer, strict=True)) / size
         if not worst < TOLERANCE:
             raise ArithmeticError(f"the sides disagree by {worst:.1e}: {ours} against {peer}")
-        found["difference"] = worst
+        found["difference"], found["sample"] = worst, samples
     for _ in range(repeats):
         for name, (side, _) in sides.items():
             found[name]["runs"].append(round(side.ask("run")["seconds"], 5))
