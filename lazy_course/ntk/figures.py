@@ -84,7 +84,7 @@ def steps_and_flow(times: np.ndarray, flow: np.ndarray, runs: dict[str, tuple[np
     looks = zip(runs.items(), (BLUE, GREEN, ORANGE, VERMILION), ("o", "s", "^", "v"), strict=False)
     for (name, (at, residual)), colour, marker in looks:
         axis.semilogy(at, residual, marker=marker, markersize=4, color=colour, linewidth=1.0, label=name)
-    axis.set(xlabel=r"flow time $t = \eta k$", ylabel=r"$\|f - y\|$", ylim=(1e-5, 10.0))
+    axis.set(xlabel=r"flow time $t = \eta k$", ylabel=r"$\|f - y\|$", ylim=(1e-6, 10.0), xlim=(0, 20))
     axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return fig
 
