@@ -51,12 +51,25 @@ def tangent_kernel(
     x1 = jnp.asarray(x1)
     x2 = None if x2 is None else jnp.asarray(x2)
     _check(x1, x2, form, method)
-    sizes, item = kernel_blocks.measure(f, params, x1, layers=method != "jacobian")
-    request = _request(sizes, x1, x2, form)
-    numbers = memory // item
+    return _computed(f, params, x1, x2, form, method, memory, progress)
+
+
+def _computed(
+    f: Callable[..., Array],
+    params: PyTree,
+    x1: Array,
+    x2: Array | None,
+    form: str,
+    method: str,
+    memory: int,
+    progress: bool,
+) -> Array:
+    layers = method != "jacobian"
+    sizes, item = kernel_blocks.measure(f, params, x1, layers=layers)
+    request, numbers = _request(sizes, x1, x2, form), memory // item
     found = None if method == "products" else _plan(sizes, request, form, numbers)
     if found is not None:
-        blocks = kernel_blocks.Blocks(f, params, x1, x2, form, found, method != "jacobian")
+        blocks = kernel_blocks.Blocks(f, params, x1, x2, form, found, layers)
         return _with_progress(blocks.run, blocks.count, progress)
     allowed = method in ("auto", "products") and form != "diagonal"
     if allowed and products_size(sizes, request.n1, request.n2, form) <= numbers:

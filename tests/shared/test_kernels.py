@@ -101,6 +101,19 @@ def test_methods_without_layers(key, method):
     agree(tangent_kernel(f, params, x1, method=method, form="trace"), FORMS["trace"](plain(f, params, x1)))
 
 
+def test_products_where_a_jacobian_does_not_fit(key):
+    """One leaf of 3000 numbers in no layer, 4 outputs: two samples' Jacobians are 24 000 numbers, too many for 25 000
+    beside their pass."""
+
+    def f(w, x):
+        return jnp.sum(jnp.sin(x @ jnp.sin(w).reshape(3, 1000)).reshape(-1, 4, 250), axis=2)
+
+    w, x, memory = jax.random.normal(key, (3000,)), jax.random.normal(key, (3, 3)), 8 * 25_000
+    agree(tangent_kernel(f, w, x, memory=memory), plain(f, w, x))
+    with pytest.raises(ValueError, match="memory: the full kernel"):
+        tangent_kernel(f, w, x, memory=memory, method="layers")
+
+
 @pytest.mark.parametrize("form", [*FORMS])
 def test_blocks_equal_the_whole(key, form):
     """In the least memory in which it fits, and in four times as much; blocks that do not divide 13, and x2."""
