@@ -77,7 +77,7 @@ def _seconds(value: float) -> str:
 
 
 def ways_of_vgg11(n: int = 16, pixels: int = 32, k: int = 10) -> str:
-    """For each convolution of VGG-11, the sizes and the counted cost of the three ways, as MyST text."""
+    """For each convolution of VGG-11, the sizes and the counted cost of the three ways, and of all passes, as MyST."""
     f = convolutional.vgg11()
     params = jax.eval_shape(
         lambda key: convolutional.init_convolutional(key, f, (pixels, pixels, 3), k), jax.random.key(0)
@@ -88,12 +88,16 @@ def ways_of_vgg11(n: int = 16, pixels: int = 32, k: int = 10) -> str:
         "| convolution | positions P | inputs q | outputs c | Jacobian | pairs | Gram | taken |",
         "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
     ]
+    total = 0.0
     for number, shape in enumerate(sizes.shapes[:8], start=1):
         parts = kernel_plan.ways(shape, n, n, k, True, 2**32)
         costs = {part.tiles.way: part.cost / 1e9 for part in parts}
         counts = " | ".join(f"{costs[way]:.2f}" for way in WAYS)
         best = min(costs, key=lambda way: costs[way])
         lines.append(f"| {number} | {shape.positions} | {shape.inputs} | {shape.outputs} | {counts} | {best} |")
+        total += costs[best]
+    passes = (k + 1) * n * sizes.passes / 1e9
+    lines += ["", f"Together the ways taken count {total:.1f}; the passes that give the gradients count {passes:.1f}."]
     return "\n".join(lines)
 
 
