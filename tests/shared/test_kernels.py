@@ -1,5 +1,6 @@
 """The tangent kernel against plain Jacobians: every form and method, whole and in blocks, in both precisions."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -84,6 +85,20 @@ def test_every_form_equals_the_plain_jacobian(key, name):
     for form, taken in FORMS.items():
         agree(tangent_kernel(f, params, x1, form=form), taken(alone))
     agree(tangent_kernel(f, params, x1, x2), crossed)
+
+
+def test_layers_of_a_network_that_was_not_written_for_this(key):
+    """equinox's perceptron: three matrices are layers, three biases are not."""
+    mlp = eqx.nn.MLP(3, 2, 8, 2, activation=jax.nn.gelu, key=key)
+    params, rest = eqx.partition(mlp, eqx.is_inexact_array)
+    x = jax.random.normal(key, (5, 3))
+
+    def f(params, x):
+        return jax.vmap(eqx.combine(params, rest))(x)
+
+    program = kernel_blocks.read(f, params, x)
+    assert (len(program.layers), len(program.others())) == (3, 3)
+    agree(tangent_kernel(f, params, x), plain(f, params, x))
 
 
 @pytest.mark.parametrize("form", ["trace", "outputs"])
