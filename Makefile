@@ -10,7 +10,7 @@ export JAX_PLATFORMS ?= cpu
 # No part of the stack may think that it is asked for help or telemetry on a machine without a network.
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
 
-.PHONY: help book serve lab test lint clean exercises picture
+.PHONY: help book serve lab test lint clean exercises picture bench
 
 help:
 	@echo "make book       build the book into _build/html, every page executed"
@@ -19,6 +19,7 @@ help:
 	@echo "make test       lint, types, tests, nbval on the solutions, the built site in a browser"
 	@echo "make exercises  make exercises/*.ipynb and solutions/*.ipynb again from solutions/*.md"
 	@echo "make picture    draw book/_static/lazy.png again"
+	@echo "make bench      time the kernels; PEER=/path/to/python times neural-tangents beside them and writes the record"
 	@echo "make clean      remove what was built (the environment in .venv stays)"
 
 $(READY): requirements.lock pyproject.toml
@@ -44,6 +45,10 @@ exercises: $(READY)
 picture: $(READY)
 	$(BIN)/python -c "import jax; from lazy_course.criterion import figures, training; \
 	  figures.opening(training.opening_pair(jax.random.key(0))).savefig('book/_static/lazy.png', dpi=100)"
+
+# PEER is the Python of an environment with neural-tangents 0.6.5; book/benchmarks.md says how to make one.
+bench: $(READY)
+	$(BIN)/python -m tests.benchmarks.run $(if $(PEER),--peer $(PEER))
 
 lint: $(READY)
 	$(BIN)/ruff check .

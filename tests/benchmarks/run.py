@@ -1,0 +1,169 @@
+"""Measures the kernels and, where it is given, the peer, in turns; `make bench`, or python -m tests.benchmarks.run.
+
+With --peer (a Python that has neural-tangents) both sides of each task are compiled first, then run one after the
+other, five times and more: what the machine does beside them meets both. Without it only our side is measured, and
+nothing is written but to the screen. Files that it writes: lazy_course/benchmarks.json.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tests.benchmarks.problems import SETTINGS
+
+HERE = Path(__file__).parent
+RECORD = HERE.parents[1] / "lazy_course" / "benchmarks.json"
+TARGETS = {"two-layer": 30.0, "vgg11": 15.0, "closed forms": 4.0, "predictions": 2.0}
+TOLERANCE = 2e-3
+PATIENCE = 120
+
+
+class Side:
+    """A program that answers through worker.py."""
+
+    def __init__(self, python: str, file: str) -> None:
+        command = [python, str(HERE / file)]
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        self.versions = self._answer()["versions"]
+
+    def _answer(self) -> dict:
+        line = self.process.stdout.readline()
+        if not line:
+            raise ChildProcessError(self.process.stderr.read().strip().splitlines()[-1])
+        return json.loads(line)
+
+    def ask(self, text: str) -> dict:
+        """Send a line and wait for the answer."""
+        self.process.stdin.write(text + "\n")
+        self.process.stdin.flush()
+        return self._answer()
+
+    def end_task(self) -> None:
+        """Let the present task go."""
+        self.process.stdin.write("end\n")
+        self.process.stdin.flush()
+
+    def close(self) -> None:
+        """End the program."""
+        self.process.stdin.close()
+        self.process.kill()
+        self.process.wait()
+
+
+def machine() -> dict:
+    """The processor, its cores and the memory; no name of the machine itself."""
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    model = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return {
+        "processor": model,
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_gib": round(pages / 2**30),
+        "system": platform.system(),
+        "python": platform.python_version(),
+    }
+
+
+def in_turns(sides: dict[str, tuple[Side, str]], repeats: int) -> dict:
+    """First runs, then `repeats` runs of each side in turns; fails where the results differ."""
+    found = {name: {"first": 0.0, "runs": []} for name in sides}
+    samples = {}
+    for name, (side, task) in sides.items():
+        answer = side.ask(task)
+        found[name]["first"], samples[name] = round(answer["first"], 3), answer["sample"]
+    if len(samples) == 2:
+        ours, peer = samples["ours"], samples["peer"]
+        size = max(abs(v) for v in peer)
+        worst = max(abs(a - b) for a, b in zip(ours, peer, strict=True)) / size
+        if not worst < TOLERANCE:
+            raise ArithmeticError(f"the sides disagree by {worst:.1e}: {ours} against {peer}")
+        found["difference"], found["sample"] = worst, samples
+    for _ in range(repeats):
+        for name, (side, _) in sides.items():
+            found[name]["runs"].append(round(side.ask("run")["seconds"], 5))
+    for name, (side, _) in sides.items():
+        side.end_task()
+        found[name]["median"] = statistics.median(found[name]["runs"])
+    return found
+
+
+def once(python: str, task: str) -> dict:
+    """One run of a task of the peer after its compilation, in a program of its own, waited for at most PATIENCE."""
+    lines = f"{task}\nrun\nend\n"
+    command = [python, str(HERE / "peer.py")]
+    try:
+        done = subprocess.run(command, input=lines, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    except subprocess.TimeoutExpired:
+        return {"longer_than": PATIENCE}
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    if done.returncode or not answers or "seconds" not in answers[-1]:
+        return {"fails": done.stderr.strip().splitlines()[-1].split(":")[0] if done.stderr.strip() else "killed"}
+    return {"seconds": round(answers[-1]["seconds"], 3)}
+
+
+def measure(peer: str | None, repeats: int, others: bool) -> dict:
+    """The whole record."""
+    start = time.perf_counter()
+    ours = Side(sys.executable, "ours.py")
+    other = Side(peer, "peer.py") if peer else None
+    record: dict = {
+        "machine": machine(),
+        "versions": {"ours": ours.versions, **({"peer": other.versions} if other else {})},
+        "settings": {"repeats": repeats, "dtype": "float32", "tasks": SETTINGS},
+        "tasks": {},
+    }
+    for name, target in TARGETS.items():
+        sides = {"ours": (ours, name)}
+        if other:
+            sides["peer"] = (other, name if name not in ("two-layer", "vgg11") else f"{name}, jacobian")
+        found = in_turns(sides, repeats)
+        if other:
+            found["ratio"] = round(found["peer"]["median"] / found["ours"]["median"], 2)
+            found["target"] = target
+        record["tasks"][name] = found
+        print(name, json.dumps(found), flush=True)
+    for side in (ours, other):
+        if side:
+            side.close()
+    if peer and others:
+        for name in ("two-layer", "vgg11"):
+            methods = {method: once(peer, f"{name}, {method}") for method in ("products", "structured")}
+            record["tasks"][name]["peer"]["other_methods"] = methods
+            print(name, methods, flush=True)
+    costs = subprocess.run([sys.executable, str(HERE / "costs.py")], capture_output=True, text=True, check=True)
+    record["costs"] = json.loads(costs.stdout)
+    record["seconds"] = round(time.perf_counter() - start, 1)
+    return record
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--peer", help="a Python in whose environment neural-tangents 0.6.5 is installed")
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--fast", action="store_true", help="leave out the peer's slower methods")
+    arguments = parser.parse_args()
+    record = measure(arguments.peer, arguments.repeats, not arguments.fast)
+    if arguments.peer:
+        RECORD.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        print(f"written to {RECORD.name}; the book reads it", flush=True)
+    else:
+        print("no peer was given (PEER=/path/to/its/python): the record is left as it is")
+    missed = [
+        name
+        for name, task in record["tasks"].items()
+        if task.get("ratio", task.get("target", 0)) < task.get("target", 0)
+    ]
+    print(f"targets missed: {missed}" if missed else "no target is missed")
+
+
+if __name__ == "__main__":
+    main()
