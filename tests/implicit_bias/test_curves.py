@@ -13,10 +13,10 @@ FIVE = np.array([1.0, 0.1, 0.01])
 
 
 def test_path_in_the_plane_is_that_of_the_flow():
-    """Without integrating time: every point of the integrated flow lies on the path, to a thousandth of its length."""
+    """The curve drawn without time: every point of the flow lies on it, to a few thousandths of its length."""
     for alpha in (2.0, 0.1):
         plane = curves.plane(alpha)
-        beta = np.asarray(flow.integrated_flow(*SMALLEST, alpha, TIMES).beta)
+        beta = np.asarray(flow.flow(*SMALLEST, alpha, TIMES).beta)
         gaps = np.linalg.norm(beta[:, None] - plane.path[None], axis=2).min(axis=1)
         assert np.max(gaps) < 0.004
         assert plane.path[0] == pytest.approx([0, 0])
