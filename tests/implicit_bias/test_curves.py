@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from lazy_course.implicit_bias import curves, figures, flow, numerics, rates
+from lazy_course.implicit_bias import curves, figures, flow, numerics, rates, sliders
 from lazy_course.implicit_bias.curves import SMALLEST
 from tests.implicit_bias.test_flow import TIMES
 from tests.implicit_bias.test_numerics import drawn
@@ -90,3 +90,11 @@ def test_figures_are_drawn():
         assert isinstance(figure, Figure)
         assert all(axis.get_xlabel() and axis.lines for axis in figure.axes)
         assert figure.axes[0].get_ylabel()
+
+
+def test_the_slider_has_a_place_for_every_alpha():
+    """Three places, the start of the range and its end, and the axes hold still."""
+    shown = sliders.paths([curves.plane(alpha) for alpha in (1.0, 0.1, 0.01)], alt="paths", twin="see above").data
+    assert 'max="2"' in shown
+    assert '["1", "0.1", "0.01"]' in shown
+    assert "level set of Q" in shown
