@@ -39,15 +39,13 @@ def opening(planes: Sequence[Plane]) -> Figure:
         right.plot(*plane.limit, marker=marker, color=line.get_color(), markersize=7, linestyle="none", zorder=3)
     left.annotate(r"$X\beta=y$", (0.71, 0.58), textcoords="offset points", xytext=(8, 0))
     left.set(
-        xlabel=r"$\beta_1$",
-        ylabel=r"$\beta_2$",
+        xlabel=r"first entry of $\beta$",
+        ylabel=r"second entry of $\beta$",
         title=r"paths $\beta(t)$ from $0$",
         xlim=(-0.02, 1.15),
         ylim=(-0.06, 0.65),
     )
-    right.set(
-        xlabel=r"$\beta_1$", ylabel=r"$\beta_2$", title=r"level sets of $Q_\alpha$ through the ends", aspect="equal"
-    )
+    right.set(xlabel=r"first entry of $\beta$", title=r"level sets of $Q_\alpha$ through the ends", aspect="equal")
     left.legend(loc="upper left")
     return fig
 

@@ -221,15 +221,9 @@ def descent(
     if batch is not None and key is None:
         raise ValueError("key: expected a key to draw the batches with, got None; pass jax.random.key(0)")
     start = models.init_diagonal(x.shape[1], require_scales(alpha), shape)
+    size, drawn = jnp.asarray(step_size, dtype=float), jax.random.key(0) if key is None else key
     plus, minus = solve_descent(
-        x,
-        goal,
-        start["plus"],
-        start["minus"],
-        jnp.asarray(step_size, dtype=float),
-        jnp.asarray(saved),
-        jnp.asarray(batch or goal.size),
-        jax.random.key(0) if key is None else key,
+        x, goal, start["plus"], start["minus"], size, jnp.asarray(saved), jnp.asarray(batch or goal.size), drawn
     )
     path = _path(x, goal, jnp.asarray(step_size * saved, dtype=float), plus, minus, plus**2 - minus**2)
     if not bool(jnp.all(jnp.isfinite(path.loss))):

@@ -38,8 +38,8 @@ def paths(planes: Sequence[Plane], *, alt: str, twin: str) -> HTML:
         name="bias-paths",
         label="scale α",
         alt=alt,
-        x="β₁",
-        y="β₂",
+        x="first entry of β",
+        y="second entry of β",
         twin=twin,
         fixed=fixed,
         layout={

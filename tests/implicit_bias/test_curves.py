@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from lazy_course.implicit_bias import curves, figures, flow, numerics, rates
+from lazy_course.implicit_bias import curves, figures, flow, numerics, rates, sliders
 from lazy_course.implicit_bias.curves import SMALLEST
 from tests.implicit_bias.test_flow import TIMES
 from tests.implicit_bias.test_numerics import drawn
@@ -13,10 +13,10 @@ FIVE = np.array([1.0, 0.1, 0.01])
 
 
 def test_path_in_the_plane_is_that_of_the_flow():
-    """Without integrating time: every point of the integrated flow lies on the path, to a thousandth of its length."""
+    """The curve drawn without time: every point of the flow lies on it, to a few thousandths of its length."""
     for alpha in (2.0, 0.1):
         plane = curves.plane(alpha)
-        beta = np.asarray(flow.integrated_flow(*SMALLEST, alpha, TIMES).beta)
+        beta = np.asarray(flow.flow(*SMALLEST, alpha, TIMES).beta)
         gaps = np.linalg.norm(beta[:, None] - plane.path[None], axis=2).min(axis=1)
         assert np.max(gaps) < 0.004
         assert plane.path[0] == pytest.approx([0, 0])
@@ -90,3 +90,11 @@ def test_figures_are_drawn():
         assert isinstance(figure, Figure)
         assert all(axis.get_xlabel() and axis.lines for axis in figure.axes)
         assert figure.axes[0].get_ylabel()
+
+
+def test_the_slider_has_a_place_for_every_alpha():
+    """Three places, the start of the range and its end, and the axes hold still."""
+    shown = sliders.paths([curves.plane(alpha) for alpha in (1.0, 0.1, 0.01)], alt="paths", twin="see above").data
+    assert 'max="2"' in shown
+    assert '["1", "0.1", "0.01"]' in shown
+    assert "level set of Q" in shown

@@ -7,6 +7,7 @@ from scipy.integrate import quad
 from scipy.optimize import brentq
 
 from lazy_course.implicit_bias import depth, flow, numerics
+from tests.implicit_bias.test_flow import TIMES
 from tests.implicit_bias.test_numerics import drawn
 
 POINTS = np.array([1e-12, 1e-3, 0.3, 5.0, 1e5])
@@ -56,7 +57,7 @@ def test_minimizer_is_where_the_flow_ends(deep, shape):
     """All 2d weights integrated, for even, uneven and unbalanced starts: the limits agree to 1e-8."""
     x, y = drawn(3)
     end = 15.0 / (deep**2 * np.min(np.linalg.svd(x, compute_uv=False)) ** 2)
-    path = flow.integrated_flow(x, y, 1.0, [0.0, 0.1 * end, end], depth=deep, shape=shape)
+    path = flow.integrated_flow(x, y, 1.0, end / 4 * TIMES, depth=deep, shape=shape)
     assert float(path.loss[-1]) < 1e-17
     found = np.asarray(depth.minimum_interpolator(x, y, 1.0, depth=deep, shape=shape))
     assert np.asarray(path.beta[-1]) == pytest.approx(found, abs=1e-8)
@@ -64,10 +65,10 @@ def test_minimizer_is_where_the_flow_ends(deep, shape):
     s = np.broadcast_to(np.ones(9) if shape is None else shape, (2, 9))
     plus, minus = np.asarray(path.plus), np.asarray(path.minus)
     if deep == 2:
-        assert plus * minus == pytest.approx(np.broadcast_to(s[0] * s[1], (3, 9)), rel=1e-7)
+        assert plus * minus == pytest.approx(np.broadcast_to(s[0] * s[1], plus.shape), rel=1e-7)
     else:
         kept = plus ** (2.0 - deep) + minus ** (2.0 - deep)
-        assert kept == pytest.approx(np.broadcast_to(np.sum(s ** (2.0 - deep), axis=0), (3, 9)), rel=1e-7)
+        assert kept == pytest.approx(np.broadcast_to(np.sum(s ** (2.0 - deep), axis=0), plus.shape), rel=1e-7)
     if shape is None:
         bound = 8 * deep**2 * np.min(np.linalg.svd(x, compute_uv=False)) ** 2
         assert np.all(np.asarray(path.loss) <= float(path.loss[0]) * np.exp(-bound * np.asarray(path.times)) + 1e-16)
