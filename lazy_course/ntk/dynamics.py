@@ -180,12 +180,12 @@ def _move(start: Array, basis: Array, factors: Array, residual: Array) -> Array:
 def linearized_dynamics(kernel: Float[RealArray, "n n"], *, loss_factor: Scalar = 1.0) -> LinearizedDynamics:
     r"""The dynamics of a kernel $\Theta = JJ^\top$ under $R(f) = \frac c2\|f-y\|^2$, by one eigendecomposition, O(n^3).
 
-    Eigenvalues within $n\,\epsilon\,\lambda_{\max}$ of zero are counted as zero: two equal training points, or more
-    points than parameters, make the kernel singular. Then the component of $f_0 - y$ in the null space never moves (a
-    mean over equal points is learned, their differences are not), and everything else goes on as if it were not
-    there. `loss_factor` is c: 1 for the sum over samples, 1/n for the mean. Raises `ValueError` if the kernel is not
-    square, finite, symmetric and positive semidefinite (up to rounding), or c not positive. Sources: lee2019wide;
-    chen2020linearized, Section 2.
+    Two equal training points, or more points than parameters, make the kernel singular. Then the component of
+    $f_0 - y$ in the null space never moves (a mean over equal points is learned, their differences are not), and
+    everything else goes on as if it were not there. Eigenvalues that rounding may have made (`spectral.spectrum`)
+    count as zero. `loss_factor` is c: 1 for the sum over samples, 1/n for the mean.
+    Raises `ValueError` if the kernel is not square, finite, symmetric and positive semidefinite (up to rounding), or c
+    not positive. Sources: lee2019wide; chen2020linearized, Section 2.
     """
     matrix = require_kernel("kernel", kernel)
     require_number("loss_factor", loss_factor)

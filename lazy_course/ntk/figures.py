@@ -99,7 +99,10 @@ NAMES = {
 
 @style.styled
 def suprema(record: dict[str, Any], kinds: dict[str, str], names: tuple[str, ...]) -> Figure:
-    """Suprema against the width, one panel for each of the `kinds` (titles by kind): mean and range over draws."""
+    """Suprema against the width, one panel for each of the `kinds` (titles by kind): mean and range over draws.
+
+    Dotted: C / sqrt(width) with the least C that is above the means.
+    """
     fig, axes = style.figure(len(kinds))
     widths = np.asarray(record["settings"]["widths"], dtype=float)
     colours, markers = (BLUE, GREEN, BLACK, VERMILION), ("o", "^", "d", "s")
@@ -109,7 +112,8 @@ def suprema(record: dict[str, Any], kinds: dict[str, str], names: tuple[str, ...
             middle = np.exp(np.log(values).mean(axis=1))
             axis.loglog(widths, middle, color=colour, marker=marker, markersize=4, linestyle="-", label=NAMES[name])
             axis.fill_between(widths, values.min(axis=1), values.max(axis=1), color=colour, alpha=0.15, linewidth=0)
-            axis.plot(widths, middle[0] * (widths / widths[0]) ** -0.5, color=colour, linestyle=":", linewidth=1.2)
+            above = np.max(middle * widths**0.5)
+            axis.plot(widths, above * widths**-0.5, color=colour, linestyle=":", linewidth=1.2)
         axis.set(title=title, xlabel="width $m$")
     axes[0].set_ylabel(r"supremum over $R_0^2$ or $R_0$")
     fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(names))

@@ -116,11 +116,11 @@ def require_kernel(name: str, kernel: Any) -> Array:
 def spectrum(kernel: Float[Array, "n n"]) -> tuple[Float[Array, " n"], Float[Array, "n n"]]:
     """Eigenvalues (ascending) and eigenvectors (columns); eigenvalues that rounding may have made become exactly 0.
 
-    These are the ones up to (n + 32) eps lambda_max, and negative ones down to ten times as much below 0: the entries
-    of a kernel carry a few roundings each.
+    These are the ones up to (8 + sqrt n) eps lambda_max, and negative ones down to ten times as much below 0: the
+    entries of a kernel carry a few roundings each, and independent errors of n^2 entries move eigenvalues like sqrt n.
     """
     values, vectors = jnp.linalg.eigh(kernel)
-    least = (values.size + 32) * jnp.finfo(values.dtype).eps * jnp.max(jnp.abs(values))
+    least = (8 + values.size**0.5) * jnp.finfo(values.dtype).eps * jnp.max(jnp.abs(values))
     return jnp.where((values <= least) & (values >= -10 * least), jnp.zeros_like(values), values), vectors
 
 

@@ -99,8 +99,11 @@ def once(python: str, task: str) -> dict:
     """One run of a task of the peer after its compilation, in a program of its own, waited for at most PATIENCE."""
     lines = f"{task}\nrun\nend\n"
     command = [python, str(HERE / "peer.py")]
+    # Unfiltered, the last line of a traceback is the exception.
+    environment = {**os.environ, "JAX_TRACEBACK_FILTERING": "off"}
+    options: dict = {"capture_output": True, "text": True, "timeout": PATIENCE, "env": environment}
     try:
-        done = subprocess.run(command, input=lines, capture_output=True, text=True, timeout=PATIENCE, check=False)
+        done = subprocess.run(command, input=lines, check=False, **options)
     except subprocess.TimeoutExpired:
         return {"longer_than": PATIENCE}
     answers = [json.loads(line) for line in done.stdout.splitlines()]

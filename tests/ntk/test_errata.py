@@ -5,7 +5,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lazy_course.ntk import derivation_dynamics, derivation_gaussian, derivation_wide, dynamics, wide, wide_bounds
+from lazy_course.ntk import (
+    derivation_dynamics,
+    derivation_gaussian,
+    derivation_wide,
+    dynamics,
+    spectral,
+    wide,
+    wide_bounds,
+)
 from lazy_course.ntk.numerics import infinite_width_kernels, two_layer_limits
 from lazy_course.ntk.prediction import kernel_blocks, posterior, predict
 
@@ -33,7 +41,7 @@ def test_L4_a_second_moment_is_not_the_covariance():
     joint = np.block([[found.nngp_test, found.nngp_test_train], [found.nngp_test_train.T, found.nngp_train]])
     start = np.random.default_rng(0).multivariate_normal(np.zeros(5), joint, size=200_000)
     training = dynamics.linearized_dynamics(found.ntk_train)
-    lever = np.diag(dynamics.flow_filter(training.eigenvalues, jnp.array([time])).lever[0])
+    lever = np.diag(spectral.flow_filter(training.eigenvalues, jnp.array([time])).lever[0])
     operator = np.asarray(found.ntk_test_train) @ training.eigenvectors @ lever @ training.eigenvectors.T
     moved = start[:, :2] - (start[:, 2:] - np.asarray(Y)) @ np.asarray(operator).T
     second = float(np.mean(moved[:, 0] ** 2))
