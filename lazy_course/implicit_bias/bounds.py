@@ -4,6 +4,7 @@ Throughout $\beta_\alpha$ is the minimizer of $Q_\alpha$ on $X\beta = y$ (`numer
 and $\beta_1$ are the solutions of least l2 and l1 norm, and $\lambda = \ln(1/\alpha^2)$.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -75,7 +76,7 @@ def excess_bound(X: Float[RealArray, "N d"], l1: L1Solution, alpha: Scalar) -> f
     $\alpha^2 \le |\beta_{1,j}|/e$ on S. Source: this course.
     """
     x, scale, on = np.asarray(X, dtype=float), float(alpha), l1.support
-    largest = min(1.0, float(np.sqrt(np.min(np.abs(l1.beta[on])) / np.e)))
+    largest = min(1.0, float(np.sqrt(np.min(np.abs(l1.beta[on])) / math.e)))
     if not 0 < scale <= largest:
         raise ValueError(f"alpha: expected a number in (0, {largest:.3g}], got {alpha}")
     logs = np.sign(l1.beta[on]) * np.log(np.abs(l1.beta[on]))
@@ -83,7 +84,7 @@ def excess_bound(X: Float[RealArray, "N d"], l1: L1Solution, alpha: Scalar) -> f
     if not np.allclose(x[:, on].T @ xi, logs, atol=1e-8):
         raise ValueError("l1: expected the only solution of least l1 norm, got one whose X_S is not injective")
     exponents = 2 * (1 - np.abs(l1.correlations[~on])) * np.log(scale) + np.abs(x[:, ~on].T @ xi)
-    return float(np.e**2 * np.sum(np.exp(exponents)) + scale**4 * np.sum(1 / np.abs(l1.beta[on])))
+    return float(math.e**2 * np.sum(np.exp(exponents)) + scale**4 * np.sum(1 / np.abs(l1.beta[on])))
 
 
 def earliest_time(X: Float[RealArray, "N d"], y: Float[RealArray, " N"], alpha: Scalar, size: Scalar) -> float:

@@ -4,6 +4,7 @@ For a unique l1 solution $\beta_1$ with support S, and c < 1 the least value of 
 $\|\beta_\alpha\|_1 - \|\beta_1\|_1$ is of the exact order $\alpha^{2(1-c)}$ at depth 2 and $\alpha^D$ at depth D > 2.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -95,7 +96,7 @@ def excess_constants(X: Float[RealArray, "N d"], l1: L1Solution, depth: Scalar =
         on = l1.support
         product = np.exp(l1.exchange[on] @ (np.sign(l1.beta[on]) * np.log(np.abs(l1.beta[on]))))
         above = np.exp(np.sign(l1.correlations[off][active]) * xi[off][active])
-        return Bracket(float((1 - c) * product), float(np.e * (1 - c) * np.sum(above)))
+        return Bracket(float((1 - c) * product), float(math.e * (1 - c) * np.sum(above)))
     rest = float(require_depth(depth)) - 2
     thetas = np.linspace(0.01, 0.99, 99)[:, None]
     z = at[None] + thetas * (1 - at[None])
