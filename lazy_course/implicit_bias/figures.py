@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from lazy_course import style
 from lazy_course.implicit_bias import bounds, experiment
 from lazy_course.implicit_bias.curves import Excess, FitTimes, Plane
-from lazy_course.implicit_bias.flow import DualPath
+from lazy_course.implicit_bias.flow import DualPath, Path
 from lazy_course.implicit_bias.numerics import Interpolation
 
 BLUE, ORANGE, GREEN, VERMILION, PURPLE, BLACK = (
@@ -51,7 +51,7 @@ def opening(planes: Sequence[Plane]) -> Figure:
 
 
 @style.styled
-def zero_error(paths: dict[float, DualPath], rates: dict[float, float]) -> Figure:
+def zero_error(paths: dict[float, Path] | dict[float, DualPath], rates: dict[float, float]) -> Figure:
     """L(t)/L(0) for several alpha (keys), solid, with the proved bound exp(-rate t), dotted in the same colour."""
     fig, axis = style.figure()
     for (alpha, path), marker in zip(paths.items(), MARKERS, strict=False):
