@@ -19,7 +19,6 @@ from lazy_course.kernel_layers import (
     arranged,
     contract,
     diagonal,
-    few_pixels,
     geometry,
 )
 from lazy_course.kernel_plan import Plan, Sizes
@@ -60,7 +59,7 @@ def features(program: Program, params: PyTree, x: Array) -> list[Feature]:
             all_leaves = list(leaves)
             for index, leaf in zip(others, free, strict=True):
                 all_leaves[index] = leaf
-            y, inputs, factors = run(program, all_leaves, row[None], shifts, few_pixels)
+            y, inputs, factors = run(program, all_leaves, row[None], shifts)
             return y, (inputs, factors)
 
         results = [program.shapes[program.steps[layer.step].outputs[0]] for layer in program.layers]
@@ -122,10 +121,7 @@ def _sum(
     total: Any = 0
     for a, b, shape, tile in zip(first, second, shapes, tiles, strict=True):
         total = total + contract(a, b, shape, tile, symmetric=symmetric)
-    if not symmetric or jnp.ndim(total) == 0:
-        return total
-    matrix = total.reshape(total.shape[0] * total.shape[1], -1)
-    return (jnp.triu(matrix) + jnp.triu(matrix, 1).T).reshape(total.shape)
+    return total
 
 
 @dataclass(frozen=True)

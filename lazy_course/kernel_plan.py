@@ -205,7 +205,7 @@ def _plan_of(sizes: Sizes, request: Request, block: int, numbers: int) -> Plan |
     whole = (n1, n2) == (request.n1, request.n2)
     symmetric = request.symmetric
     features = feature_size(sizes) * (n1 if whole and symmetric else n1 + n2)
-    # The whole result; beside it a block's sum, one layer's part and, when mirrored, its transpose.
+    # The whole result; beside it a block's sum and one layer's part, and a block's transpose where it is mirrored.
     result = request.n1 * request.n2 * k**2 * request.copies + (2 if whole else 3) * n1 * n2 * k**2
     room = numbers - result - features
     work = backward_size(sizes, max(n1, n2))

@@ -11,8 +11,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.extend import core
 from jaxtyping import Array, PyTree
+
+from lazy_course.convolutional import FEW_PIXELS, extract_patches
 
 CALLS = {"jit": "jaxpr", "pjit": "jaxpr", "closed_call": "call_jaxpr", "core_call": "call_jaxpr"}
 # Steps that pass a leaf on with its norm unchanged, entry by entry.
@@ -193,23 +196,52 @@ def _multiplies(step: Step, shapes: dict[int, Any], weight: int) -> bool:
     return False
 
 
+def few_pixels(step: Step, values: list[Any]) -> Array | None:
+    """A convolution with few output pixels as a product of patches and filters; None for any other step."""
+    if step.name != "conv_general_dilated":
+        return None
+    numbers, params = step.params["dimension_numbers"], step.params
+    plain = params["feature_group_count"] == params["batch_group_count"] == 1
+    if not plain or any(d != 1 for d in params["lhs_dilation"]):
+        return None
+    x, filters = values
+    x = jnp.transpose(x, (numbers.lhs_spec[0], *numbers.lhs_spec[2:], numbers.lhs_spec[1]))
+    filters = jnp.transpose(filters, (*numbers.rhs_spec[2:], numbers.rhs_spec[1], numbers.rhs_spec[0]))
+    spans = [(w - 1) * d + 1 for w, d in zip(filters.shape[:-2], params["rhs_dilation"], strict=True)]
+    sizes = [
+        (x.shape[i + 1] + sum(params["padding"][i]) - span) // params["window_strides"][i] + 1
+        for i, span in enumerate(spans)
+    ]
+    if not 0 < np.prod(sizes) <= FEW_PIXELS:
+        return None
+    patches = extract_patches(
+        x,
+        filters.shape[:-2],
+        strides=params["window_strides"],
+        padding=params["padding"],
+        dilation=params["rhs_dilation"],
+    )
+    z = patches @ filters.reshape(-1, filters.shape[-1])
+    back = np.argsort((numbers.out_spec[0], *numbers.out_spec[2:], numbers.out_spec[1]))
+    return jnp.transpose(z, back.tolist())
+
+
 def run(
     program: Program,
     leaves: list[Array],
     row: Array,
     shifts: list[Array],
-    special: Callable[[Step, list[Any]], Array | None] = lambda step, values: None,
 ) -> tuple[Array, list[Array], list[Array]]:
     """The flat outputs for one row, the inputs of all layers, and the factors that multiply their leaves.
 
-    `shifts` are added to the results of the layers. `special` may compute a layer's step in its own way.
+    `shifts` are added to the results of the layers.
     """
     values: dict[int, Any] = dict(enumerate([*leaves, row]))
     values.update(program.constants)
     numbers = {layer.step: i for i, layer in enumerate(program.layers)}
     for position, step in enumerate(program.steps):
         arguments = [values[i] for i in step.inputs]
-        replaced = special(step, arguments)
+        replaced = few_pixels(step, arguments)
         results = step.call(*arguments) if replaced is None else [replaced]
         if position in numbers:
             results[0] = results[0] + shifts[numbers[position]]

@@ -41,14 +41,17 @@ def kernels_on_a_section(
     points = jnp.zeros((count, d)).at[:, 0].set(jnp.cos(angles)).at[:, 1].set(jnp.sin(angles))
     x = jnp.zeros((1, d)).at[0, 0].set(1.0)
 
-    def neuron(key: AnyKey) -> Array:
-        inputs, outputs = random_feature_kernels(key, x, points, width=1, activation=activation)
+    base = int(np.gcd.reduce(widths))
+
+    def narrow(key: AnyKey) -> Array:
+        inputs, outputs = random_feature_kernels(key, x, points, width=base, activation=activation)
         return inputs[0] + outputs[0]
 
-    # A kernel of width m is the mean of m kernels of width 1, so one compiled function serves all widths.
-    ends = np.cumsum(widths)
-    neurons = jax.lax.map(neuron, jax.random.split(key, int(draws * ends[-1])), batch_size=4096)
-    neurons = jnp.reshape(neurons, (draws, int(ends[-1]), count))
-    drawn = [jnp.mean(neurons[:, end - m : end], axis=1) for m, end in zip(widths, ends, strict=True)]
+    # A wide kernel is the mean of independent narrow ones, so one compiled function serves all widths.
+    parts = np.asarray(widths) // base
+    ends = np.cumsum(parts)
+    drawn = jax.lax.map(narrow, jax.random.split(key, int(draws * ends[-1])), batch_size=4096)
+    drawn = jnp.reshape(drawn, (draws, int(ends[-1]), count))
+    means = [jnp.mean(drawn[:, end - n : end], axis=1) for n, end in zip(parts, ends, strict=True)]
     limit = two_layer_limits(x, points, activation=activation)
-    return Section(angles, tuple(widths), limit[0][0] + limit[1][0], jnp.stack(drawn))
+    return Section(angles, tuple(widths), limit[0][0] + limit[1][0], jnp.stack(means))
