@@ -1,6 +1,6 @@
 """The figures of the chapter: each function draws what curves.py and flow.py computed, or what experiment.py kept."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -51,7 +51,7 @@ def opening(planes: Sequence[Plane]) -> Figure:
 
 
 @style.styled
-def zero_error(paths: dict[float, Path] | dict[float, DualPath], rates: dict[float, float]) -> Figure:
+def zero_error(paths: Mapping[float, Path | DualPath], rates: dict[float, float]) -> Figure:
     """L(t)/L(0) for several alpha (keys), solid, with the proved bound exp(-rate t), dotted in the same colour."""
     fig, axis = style.figure()
     for (alpha, path), marker in zip(paths.items(), MARKERS, strict=False):
