@@ -1,5 +1,6 @@
 """Long solves say how far they are: after `PATIENCE` seconds a line, and another one every `PATIENCE` seconds."""
 
+import math
 import time
 
 import diffrax
@@ -13,18 +14,20 @@ EVERY = 1024
 
 
 class Clock:
-    """The seconds since the last `restart`, and those at which the last line was printed."""
+    """The seconds since the first report after a `restart`: those that a compilation takes are not counted."""
 
     def __init__(self) -> None:
         self.restart()
 
     def restart(self) -> None:
-        """Begin to count: the next line comes after `PATIENCE` seconds."""
-        self.start = self.printed = time.monotonic()
+        """Begin anew: the next report starts the clock, and a line comes `PATIENCE` seconds after it."""
+        self.start = self.printed = float("nan")
 
     def report(self, message: str) -> None:
-        """Print the message with the seconds gone, unless the last line is younger than `PATIENCE` seconds."""
+        """Print the message with the seconds gone, unless the start or the last line is younger than `PATIENCE`."""
         now = time.monotonic()
+        if math.isnan(self.start):
+            self.start = self.printed = now
         if now - self.printed >= PATIENCE:
             self.printed = now
             print(f"{message} after {now - self.start:.0f} s", flush=True)
