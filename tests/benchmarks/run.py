@@ -6,6 +6,7 @@ nothing is written but to the screen. Files that it writes: lazy_course/benchmar
 """
 
 import argparse
+import contextlib
 import json
 import os
 import platform
@@ -37,7 +38,9 @@ class Side:
     def _answer(self) -> dict:
         line = self.process.stdout.readline()
         if not line:
-            raise ChildProcessError(self.process.stderr.read().strip().splitlines()[-1])
+            said = self.process.stderr.read().strip().splitlines()
+            self.close()
+            raise ChildProcessError(said[-1] if said else "the program ended without a word")
         return json.loads(line)
 
     def ask(self, text: str) -> dict:
@@ -53,9 +56,11 @@ class Side:
 
     def close(self) -> None:
         """End the program."""
-        self.process.stdin.close()
         self.process.kill()
         self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
+            with contextlib.suppress(BrokenPipeError):
+                stream.close()
 
 
 def machine() -> dict:
