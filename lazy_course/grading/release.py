@@ -86,10 +86,11 @@ def archive(files: dict[str, bytes]) -> bytes:
 
 def verify(files: dict[str, bytes], sets: list[ProblemSet]) -> None:
     """GradingError if a file holds a solution, a planted answer, an output or a seed."""
+    given = "\n".join(line for problems in sets for line in _lines(problems)[0])
     for name, content in files.items():
         text = content.decode("utf-8")
         for problems in sets:
-            leaked = leaks(text, problems)
+            leaked = leaks(text, problems, given)
             if leaked:
                 raise GradingError(f"{name} would give away the solution of {problems.stem}: {leaked[0]!r}")
         if "set_seed" in text:
@@ -100,11 +101,20 @@ def verify(files: dict[str, bytes], sets: list[ProblemSet]) -> None:
                 raise GradingError(f"{name} holds outputs")
 
 
-def leaks(text: str, problems: ProblemSet) -> list[str]:
+def leaks(text: str, problems: ProblemSet, given: str = "") -> list[str]:
     """The lines of a set's solutions and planted answers that `text` holds (in a notebook's JSON or as they are).
 
-    A line counts if it has ten characters or more and does not stand in a part that students are given anyway.
+    A line counts if it has ten characters or more and stands neither in a part that students are given anyway nor in
+    `given`, such as the open parts of other sets.
     """
+    open_lines, hidden = _lines(problems)
+    given = "\n".join([*open_lines, given])
+    secret = [line for line in dict.fromkeys(hidden) if len(line) >= 10 and line not in given]
+    return [line for line in secret if line in text or json.dumps(line, ensure_ascii=False)[1:-1] in text]
+
+
+def _lines(problems: ProblemSet) -> tuple[set[str], list[str]]:
+    """The lines of a set that students are given, and those of its solutions and planted answers."""
     open_lines: set[str] = set()
     hidden: list[str] = []
     for cell in problems.cells:
@@ -117,6 +127,4 @@ def leaks(text: str, problems: ProblemSet) -> list[str]:
                 hidden.append(line)
             else:
                 open_lines.add(line)
-    given = "\n".join(open_lines)
-    secret = [line for line in dict.fromkeys(hidden) if len(line) >= 10 and line not in given]
-    return [line for line in secret if line in text or json.dumps(line, ensure_ascii=False)[1:-1] in text]
+    return open_lines, hidden
