@@ -26,7 +26,9 @@ def crew(workers: int, scheduler: str | None, isolation: str) -> Iterator[Client
     if scheduler is None:
         # Each worker only waits for a process of its own, so threads do.
         with (
-            LocalCluster(n_workers=workers, threads_per_worker=1, processes=False, dashboard_address=None) as cluster,
+            LocalCluster(
+                n_workers=workers, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0"
+            ) as cluster,
             Client(cluster) as client,
         ):
             yield client

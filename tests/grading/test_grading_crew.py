@@ -55,7 +55,7 @@ def alone(folder):
 
 def test_a_cluster_of_two_processes_gives_the_same_bytes(folder, alone):
     counted = []
-    with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
+    with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0") as cluster:
         far = settings(folder, "far", scheduler=cluster.scheduler_address)
         grade.grade(far, lambda line: None, lambda *numbers: counted.append(numbers))
     assert results(folder / "far") == alone
@@ -93,7 +93,7 @@ def test_a_scheduler_that_is_not_there_is_a_mistake_in_one_sentence(folder):
 
 
 def test_a_cluster_without_workers_is_named(folder):
-    with LocalCluster(n_workers=0, processes=False, dashboard_address=None, protocol="tcp") as cluster:
+    with LocalCluster(n_workers=0, processes=False, dashboard_address="127.0.0.1:0", protocol="tcp") as cluster:
         bare = settings(folder, "bare", scheduler=cluster.scheduler_address)
         with pytest.raises(GradingError, match="has no worker"):
             grade.grade(bare, lambda line: None)
