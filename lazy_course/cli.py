@@ -5,6 +5,7 @@ needs is imported when it runs, so that help and mistakes come at once.
 """
 
 import importlib.util
+import inspect
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -116,6 +117,8 @@ def lint(
 def reproduce(
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="Of the computation (default: list them).")] = None,
     names_only: Annotated[bool, typer.Option("--list", help="List the names and run nothing.")] = False,
+    preset: Annotated[str | None, typer.Option(help="Settings to use, where there are several: paper, quick ...")] = None,
+    scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler whose workers run it.")] = None,
 ) -> None:
     """Run a long computation again whose record the book reads; it is written where the record is."""
     from lazy_course.grading.errors import GradingError
@@ -125,15 +128,25 @@ def reproduce(
         raise GradingError(f"no computation {name!r}; there are {', '.join(found)}")
     if name is None or names_only:
         typer.echo("\n".join(found))
-    else:
-        found[name]()
+        return
+    options = {key: value for key, value in {"preset": preset, "scheduler": scheduler}.items() if value is not None}
+    known = inspect.signature(found[name]).parameters
+    for key in options:
+        if key not in known:
+            raise GradingError(f"{name} has no --{key}: it runs in one way, on this machine")
+    try:
+        found[name](**options)
+    except (ValueError, ConnectionError) as error:
+        if not options:
+            raise
+        raise GradingError(str(error)) from error
 
 
-def _experiments() -> dict[str, Callable[[], object]]:
+def _experiments() -> dict[str, Callable[..., object]]:
     """The recorded computations by name: what each chapter with an experiment.py has in its REGISTRY."""
     from lazy_course import registers
 
-    found: dict[str, Callable[[], object]] = {}
+    found: dict[str, Callable[..., object]] = {}
     for stem in registers.chapters():
         module = f"lazy_course.{stem}.experiment"
         if importlib.util.find_spec(module) is not None:

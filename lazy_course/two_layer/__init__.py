@@ -1,0 +1,1 @@
+"""Two-layer networks taught by a network of three neurons: feature learning against the lazy regime."""
