@@ -15,7 +15,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from lazy_course.two_layer import panels, runs
+from lazy_course.two_layer import comparisons, panels, runs, trajectories
 from lazy_course.two_layer.store import Store, write
 
 DATA = Path(__file__).parent / "data"
@@ -29,9 +29,10 @@ def load(panel: str, preset: str = "paper", *, folder: Path = DATA) -> dict[str,
 def reproduce(panel: str, *, preset: str = "paper", scheduler: str | None = None, folder: Path = DATA) -> Path:
     """Compute a panel, or what is missing of it, and write its record; returns the file.
 
-    Raises `ValueError` for an unknown preset, and `ConnectionError` as `runs.on_cluster` does.
+    Raises `ValueError` for an unknown preset, or a scheduler for a figure that is one job; `ConnectionError` as
+    `runs.on_cluster` does.
     """
-    settings = panels.settings(panel, preset)
+    settings = panels.chosen(panels.PANELS[panel], preset)
     store = Store(folder / f"{panel}-{preset}.partial", {"panel": panel} | asdict(settings))
     columns = (BarColumn(), TaskProgressColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(TextColumn(f"{panel} ({preset})"), *columns, console=Console(stderr=True)) as bar:
@@ -44,15 +45,45 @@ def reproduce(panel: str, *, preset: str = "paper", scheduler: str | None = None
             found = runs.here(settings, store, tell)
         else:
             found = runs.on_cluster(settings, store, scheduler, tell)
-    file = folder / f"{panel}-{preset}.json"
-    described = {"panel": panel, "preset": preset} | runs.record(settings, found)
-    write(file, (json.dumps(described) + "\n").encode())
+    return _written(panel, preset, runs.record(settings, found), store, folder)
+
+
+def draw_plane(figure: str, *, preset: str = "paper", folder: Path = DATA) -> Path:
+    """The same for the trajectories of Figures 1(a), 1(b) and 6: one stack of runs, one job."""
+    settings = panels.chosen(trajectories.PLANES[figure], preset)
+    store = Store(folder / f"{figure}-{preset}.partial", {"figure": figure} | asdict(settings))
+    found = trajectories.run(settings, store=store)
+    return _written(figure, preset, trajectories.summary(settings, found), store, folder)
+
+
+COMPARISONS: dict[str, tuple[str, Callable[[Any], dict[str, Any]]]] = {
+    "fig1c-linearized": ("fig1c", comparisons.against_linearized),
+    "fig1c-road": ("fig1c", comparisons.by_the_road),
+    "fig2b-plateau": ("fig2b", comparisons.plateaus),
+}
+
+
+def compare(name: str, *, preset: str = "paper", folder: Path = DATA) -> Path:
+    """What is set beside a panel (`comparisons`), with the settings of the panel's preset; under a minute or two."""
+    panel, compute = COMPARISONS[name]
+    settings = panels.chosen(panels.PANELS[panel], preset)
+    store = Store(folder / f"{name}-{preset}.partial", {"comparison": name} | asdict(settings))
+    return _written(name, preset, compute(settings), store, folder)
+
+
+def _written(name: str, preset: str, described: dict[str, Any], store: Store, folder: Path) -> Path:
+    file = folder / f"{name}-{preset}.json"
+    write(file, (json.dumps({"figure": name, "preset": preset} | described) + "\n").encode())
     store.close()
     return file
 
 
-REGISTRY: dict[str, Callable[..., object]] = {panel: partial(reproduce, panel) for panel in panels.PANELS}
+REGISTRY: dict[str, Callable[..., object]] = {
+    **{panel: partial(reproduce, panel) for panel in panels.PANELS},
+    **{figure: partial(draw_plane, figure) for figure in trajectories.PLANES},
+    **{name: partial(compare, name) for name in COMPARISONS},
+}
 
 
 if __name__ == "__main__":
-    print(reproduce(sys.argv[1], preset=sys.argv[2] if len(sys.argv) > 2 else "paper"))
+    print(REGISTRY[sys.argv[1]](preset=sys.argv[2] if len(sys.argv) > 2 else "paper"))

@@ -1,10 +1,10 @@
 r"""The linearized model of a ReLU student in closed form, and how lazy the start is.
 
-Of $f(w, x) = \alpha \sum_j a_j \max(\langle b_j, x\rangle, 0)$, differentiated at $w_0$ without the factor $\alpha$, the
-tangent kernel is $K = (X X^\top) \circ (D D^\top) + S S^\top$ with $D_{ij} = a_j 1_{\langle b_j, x_i\rangle > 0}$ and
-$S_{ij} = \max(\langle b_j, x_i\rangle, 0)$. Descent on $R/\alpha^2$ with step $\eta$ multiplies the residual of the
-linearized model by $I - \eta K/n$ at every step: one eigendecomposition gives all steps and all $\tau$, since
-$K$ is $\tau^2$ times the kernel at $\tau = 1$.
+Of $f(w, x) = \alpha \sum_j a_j \max(\langle b_j, x\rangle, 0)$, differentiated at $w_0$ without the factor $\alpha$,
+the tangent kernel is $K = (X X^\top) \circ (D D^\top) + S S^\top$ with
+$D_{ij} = a_j 1_{\langle b_j, x_i\rangle > 0}$ and $S_{ij} = \max(\langle b_j, x_i\rangle, 0)$.
+Descent on $R/\alpha^2$ with step $\eta$ multiplies the residual of the linearized model by $I - \eta K/n$ at every
+step: one eigendecomposition gives all steps and all $\tau$, since $K$ is $\tau^2$ times the kernel at $\tau = 1$.
 """
 
 from typing import NamedTuple

@@ -103,9 +103,7 @@ def loss(
     return 0.5 * jnp.mean((predict(weights, scale, x) - y[None, :]) ** 2, axis=1)
 
 
-def gradient(
-    weights: Weights, scale: Float[Array, " R"], x: Float[Array, "n d"], y: Float[Array, " n"]
-) -> Weights:
+def gradient(weights: Weights, scale: Float[Array, " R"], x: Float[Array, "n d"], y: Float[Array, " n"]) -> Weights:
     r"""The gradient of $F = R / \alpha^2$ for each run; the derivative of ReLU at 0 is taken as 0.
 
     With $g_j = \frac1n \sum_i r_i 1_{\langle b_j, x_i\rangle > 0}\, x_i$ and residuals r it is $a_j g_j / \alpha$ for
@@ -122,10 +120,24 @@ def gradient(
     return Weights(weights.outputs[:, :, None] * g, jnp.sum(weights.inputs * g, axis=2))
 
 
-def step(weights: Weights, rates: Rates, x: Float[Array, "n d"], y: Float[Array, " n"]) -> Weights:
-    """One step of gradient descent of every run."""
-    slope = gradient(weights, rates.scale, x, y)
+def moved_from(start: Weights, way: Weights) -> Weights:
+    """The weights that are `way` from `start`."""
+    return Weights(start.inputs + way.inputs, start.outputs + way.outputs)
+
+
+def still(start: Weights) -> Weights:
+    """The way of weights that have not moved."""
+    return Weights(jnp.zeros_like(start.inputs), jnp.zeros_like(start.outputs))
+
+
+def step(start: Weights, way: Weights, rates: Rates, x: Float[Array, "n d"], y: Float[Array, " n"]) -> Weights:
+    r"""One step of gradient descent of every run, in the coordinate $w - w_0$ (`way`).
+
+    A lazy step is small beside the weights: added to them in single precision it is rounded away, and training stops
+    early. Added to the way it is kept.
+    """
+    slope = gradient(moved_from(start, way), rates.scale, x, y)
     return Weights(
-        weights.inputs - rates.input_step[:, None, None] * slope.inputs,
-        weights.outputs - rates.output_step[:, None] * slope.outputs,
+        way.inputs - rates.input_step[:, None, None] * slope.inputs,
+        way.outputs - rates.output_step[:, None] * slope.outputs,
     )

@@ -6,8 +6,9 @@ set and one start; the runs of a repetition share them, and differ in tau, in wi
 Source: chizat2019lazy, Section 3.1.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -161,6 +162,8 @@ class Population:
 
 
 Panel = AgainstTau | AgainstWidth | Population
+T = TypeVar("T")
+S = TypeVar("S")
 
 # as-coded, 2(b): the student is a mean over its m = 50 neurons, the teacher is divided by the batch size, the gradient
 # lacks the factor 1/m of the student, and that of the input weights is multiplied by d.
@@ -192,13 +195,11 @@ PANELS: dict[str, dict[str, Panel]] = {
 }
 
 
-def settings(panel: str, preset: str) -> Panel:
-    """The settings of a panel. Raises `ValueError` for a panel or preset that does not exist."""
-    if panel not in PANELS:
-        raise ValueError(f"panel: expected one of {sorted(PANELS)}, got {panel!r}")
-    if preset not in PANELS[panel]:
-        raise ValueError(f"preset: expected one of {', '.join(PANELS[panel])}, got {preset!r}")
-    return PANELS[panel][preset]
+def chosen(presets: Mapping[str, T], preset: str) -> T:
+    """The settings of a preset. Raises `ValueError` for one that does not exist."""
+    if preset not in presets:
+        raise ValueError(f"preset: expected one of {', '.join(presets)}, got {preset!r}")
+    return presets[preset]
 
 
 def repetition(seed: int, run: int) -> Array:
@@ -225,5 +226,8 @@ def padded(weights: Weights, m: int) -> Weights:
 def cast(job: Job, dtype: str) -> Job:
     """The job in single or double precision, as a compiled program takes it."""
     kind = np.dtype(dtype)
-    parts = jax.tree.map(lambda leaf: leaf.astype(kind), (job.weights, job.rates, job.data, job.teacher))
-    return Job(*parts, job.key, job.batch)
+
+    def single(part: S) -> S:
+        return jax.tree.map(lambda leaf: leaf.astype(kind), part)
+
+    return Job(single(job.weights), single(job.rates), single(job.data), single(job.teacher), job.key, job.batch)

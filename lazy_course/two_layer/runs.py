@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lazy_course.two_layer import training
-from lazy_course.two_layer.numerics import Weights
+from lazy_course.two_layer.numerics import Weights, still
 from lazy_course.two_layer.panels import Job, Panel
 from lazy_course.two_layer.store import Arrays, Store
 
@@ -24,13 +24,22 @@ def quiet(done: int, of: int) -> None:
     """Say nothing."""
 
 
-def advance(job: Job, weights: Weights, step: int, every: int, count: int) -> tuple[Weights, training.Losses]:
+def advance(job: Job, way: Weights, step: int, every: int, count: int) -> tuple[Weights, training.Losses]:
     """One piece of a job: `count` measurements with `every` steps after each."""
     if job.batch:
         return training.descend_population(
-            weights, job.rates, job.data, job.teacher, job.key, step, every=every, count=count, batch=job.batch
+            job.weights,
+            way,
+            job.rates,
+            job.data,
+            job.teacher,
+            job.key,
+            step,
+            every=every,
+            count=count,
+            batch=job.batch,
         )
-    return training.descend(weights, job.rates, job.data, every=every, count=count)
+    return training.descend(job.weights, way, job.rates, job.data, every=every, count=count)
 
 
 def run_job(
@@ -44,25 +53,25 @@ def run_job(
     kept = store.load(f"{name}.checkpoint") if store else None
     every, measurements = settings.every, settings.iterations // settings.every
     count = np.gcd(measurements, PIECES).item()
-    weights, done, spent = job.weights, 0, 0.0
+    way, done, spent = still(job.weights), 0, 0.0
     curves: list[np.ndarray] = []
     if kept is not None:
-        weights = Weights(jnp.asarray(kept["inputs"]), jnp.asarray(kept["outputs"]))
+        way = Weights(jnp.asarray(kept["inputs"]), jnp.asarray(kept["outputs"]))
         done, spent, curves = int(kept["done"]), float(kept["seconds"]), [kept["curves"]]
     start = saved = time.monotonic()
     while done < measurements:
-        weights, seen = advance(job, weights, done * every, every, count)
+        way, seen = advance(job, way, done * every, every, count)
         curves.append(np.stack(seen))
         done += count
         tell(done, measurements)
         now = time.monotonic()
         if store and now - saved > seconds and done < measurements:
-            state = {"inputs": np.asarray(weights.inputs), "outputs": np.asarray(weights.outputs)}
+            state = {"inputs": np.asarray(way.inputs), "outputs": np.asarray(way.outputs)}
             curves = [np.concatenate(curves, axis=1)]
             numbers = {"done": np.asarray(done), "seconds": np.asarray(spent + now - start), "curves": curves[0]}
             store.save(f"{name}.checkpoint", state | numbers)
             saved = now
-    curves.append(np.stack(training.measure(weights, job.rates, job.data))[:, None, :])
+    curves.append(np.stack(training.measure(job.weights, way, job.rates, job.data))[:, None, :])
     train, test = np.concatenate(curves, axis=1)
     spent += time.monotonic() - start
     steps = every * np.arange(measurements + 1)
@@ -131,18 +140,21 @@ def record(settings: Panel, found: list[Arrays], *, points: int = 31) -> dict[st
     """
     steps = found[0]["steps"]
     chosen = sorted({0, *np.unique(np.round(np.geomspace(1, len(steps) - 1, points))).astype(int).tolist()})
-    job = settings.job(0)
     evaluations = sum(settings.iterations * part["train"].shape[1] for part in found)
     return {
         "settings": asdict(settings),
-        "versions": {package: version(package) for package in ("jax", "numpy")},
-        "machine": platform.machine(),
-        "dtype": str(job.weights.inputs.dtype),
+        "versions": versions(),
         "seconds": round(sum(float(part["seconds"]) for part in found), 1),
         "gradient_evaluations": evaluations,
         "steps": steps[chosen].tolist(),
         "jobs": [_job(part, chosen) for part in found],
     }
+
+
+def versions() -> dict[str, str]:
+    """What computed a record: Python, the machine's kind, and the packages."""
+    packages = {package: version(package) for package in ("jax", "jaxlib", "numpy")}
+    return {"python": platform.python_version(), "machine": platform.machine()} | packages
 
 
 def _job(part: Arrays, chosen: list[int]) -> dict[str, Any]:

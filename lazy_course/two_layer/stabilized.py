@@ -67,9 +67,7 @@ def coefficients() -> np.ndarray:
 
 
 @jax.jit
-def follow(
-    weights: Weights, data: Data, end: float | Array, tolerance: float | Array, first: float | Array
-) -> Road:
+def follow(weights: Weights, data: Data, end: float | Array, tolerance: float | Array, first: float | Array) -> Road:
     """The flow of one run with scale 1 from `weights` to flow time `end`; `first` is the first step that is tried.
 
     `tolerance` bounds the estimated error of a step relative to the size of the weights (root mean squares).

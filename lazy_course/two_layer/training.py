@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from lazy_course.models import AnyKey
-from lazy_course.two_layer.numerics import Data, Rates, Teacher, Weights, loss, step
+from lazy_course.two_layer.numerics import Data, Rates, Teacher, Weights, loss, moved_from, step
 
 
 class Losses(NamedTuple):
@@ -23,24 +23,27 @@ class Losses(NamedTuple):
 
 
 @partial(jax.jit, static_argnames=("every", "count"))
-def descend(weights: Weights, rates: Rates, data: Data, *, every: int, count: int) -> tuple[Weights, Losses]:
-    """`count` times: measure the losses, then make `every` steps of full-batch gradient descent."""
+def descend(
+    start: Weights, way: Weights, rates: Rates, data: Data, *, every: int, count: int
+) -> tuple[Weights, Losses]:
+    """`count` times: measure the losses, then make `every` steps of full-batch descent; returns the new way."""
 
     def piece(now: Weights, _: None) -> tuple[Weights, Losses]:
-        seen = measure(now, rates, data)
-        return jax.lax.fori_loop(0, every, lambda i, w: step(w, rates, data.x, data.y), now), seen
+        seen = measure(start, now, rates, data)
+        return jax.lax.fori_loop(0, every, lambda i, w: step(start, w, rates, data.x, data.y), now), seen
 
-    return jax.lax.scan(piece, weights, None, length=count)
+    return jax.lax.scan(piece, way, None, length=count)
 
 
 @partial(jax.jit, static_argnames=("every", "count", "batch"))
 def descend_population(
-    weights: Weights,
+    start: Weights,
+    way: Weights,
     rates: Rates,
     data: Data,
     teacher: Teacher,
     key: AnyKey,
-    start: int | Array,
+    first: int | Array,
     *,
     every: int,
     count: int,
@@ -48,25 +51,24 @@ def descend_population(
 ) -> tuple[Weights, Losses]:
     """The same by stochastic gradient descent: step i sees `batch` fresh points, drawn from `key` and i alone.
 
-    The runs of the stack see the same points. `start` is the number of steps made before; `data` serves to measure.
+    The runs of the stack see the same points. `first` is the number of steps made before; `data` serves to measure.
     """
     d, dtype = data.x.shape[1], data.x.dtype
 
     def stochastic(i: Array, now: Weights) -> Weights:
         x = jax.random.normal(jax.random.fold_in(key, i), (batch, d), dtype=dtype)
         x = x / jnp.linalg.norm(x, axis=1, keepdims=True)
-        return step(now, rates, x, teacher(x))
+        return step(start, now, rates, x, teacher(x))
 
-    def piece(now: Weights, first: Array) -> tuple[Weights, Losses]:
-        seen = measure(now, rates, data)
-        return jax.lax.fori_loop(first, first + every, stochastic, now), seen
+    def piece(now: Weights, begin: Array) -> tuple[Weights, Losses]:
+        seen = measure(start, now, rates, data)
+        return jax.lax.fori_loop(begin, begin + every, stochastic, now), seen
 
-    return jax.lax.scan(piece, weights, start + every * jnp.arange(count))
+    return jax.lax.scan(piece, way, first + every * jnp.arange(count))
 
 
 @jax.jit
-def measure(weights: Weights, rates: Rates, data: Data) -> Losses:
+def measure(start: Weights, way: Weights, rates: Rates, data: Data) -> Losses:
     """Both losses of every run."""
-    return Losses(
-        loss(weights, rates.scale, data.x, data.y), loss(weights, rates.scale, data.x_test, data.y_test)
-    )
+    now = moved_from(start, way)
+    return Losses(loss(now, rates.scale, data.x, data.y), loss(now, rates.scale, data.x_test, data.y_test))
