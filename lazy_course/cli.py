@@ -4,7 +4,7 @@ A mistake on the command line, or in a file that it names, is one line on stderr
 needs is imported when it runs, so that help and mistakes come at once.
 """
 
-import importlib.util
+import importlib
 import inspect
 import sys
 from collections.abc import Callable
@@ -145,14 +145,10 @@ def reproduce(
 
 
 def _experiments() -> dict[str, Callable[..., object]]:
-    """The recorded computations by name: what each chapter with an experiment.py has in its REGISTRY."""
-    from lazy_course import registers
-
+    """The recorded computations by name: what each folder with an experiment.py has in its REGISTRY."""
     found: dict[str, Callable[..., object]] = {}
-    for stem in registers.chapters():
-        module = f"lazy_course.{stem}.experiment"
-        if importlib.util.find_spec(module) is not None:
-            found |= importlib.import_module(module).REGISTRY
+    for file in sorted(Path(__file__).parent.glob("*/experiment.py")):
+        found |= importlib.import_module(f"lazy_course.{file.parent.name}.experiment").REGISTRY
     return dict(sorted(found.items()))
 
 

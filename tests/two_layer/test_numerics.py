@@ -136,24 +136,24 @@ def test_best_tangent_fit_is_that_of_many_points(key):
     assert float(comparisons.best_tangent_fit(job.teacher.inputs, job.teacher)) == pytest.approx(0.0, abs=1e-10)
 
 
-def test_single_precision_keeps_small_steps(key):
-    """At tau = 10 a step rounded into the weights stalls; in the coordinate w - w0 it does not."""
-    settings = dataclasses.replace(SMALL, d=20, n=100, m=10, logs=(1.0,))
+def test_single_precision_keeps_small_steps():
+    """At tau = 31.6 steps that are rounded into the weights stall; in the coordinate w - w0 they do not."""
+    settings = dataclasses.replace(SMALL, d=20, n=100, m=10, logs=(1.5,))
     double, single = settings.job(0), dataclasses.replace(settings, dtype="float32").job(0)
     ends = [
         training.measure(j.weights, way, j.rates, j.data).train[0]
         for j in (double, single)
-        for way in [training.descend(j.weights, numerics.still(j.weights), j.rates, j.data, every=400, count=1)[0]]
+        for way in [training.descend(j.weights, numerics.still(j.weights), j.rates, j.data, every=4000, count=1)[0]]
     ]
     assert float(ends[1]) == pytest.approx(float(ends[0]), rel=1e-3)
 
     def rounded(i, weights):
-        zero = numerics.still(weights)
-        return numerics.moved_from(weights, numerics.step(weights, zero, single.rates, single.data.x, single.data.y))
+        way = numerics.step(weights, numerics.still(weights), single.rates, single.data.x, single.data.y)
+        return numerics.moved_from(weights, way)
 
-    stalled = jax.lax.fori_loop(0, 400, rounded, single.weights)
+    stalled = jax.lax.fori_loop(0, 4000, rounded, single.weights)
     left = numerics.loss(stalled, single.rates.scale, single.data.x, single.data.y)[0]
-    assert abs(float(left) / float(ends[0]) - 1) > 1e-2
+    assert float(left) > 1.05 * float(ends[0])
 
 
 def test_stabilized_method_follows_the_flow_with_fewer_gradients(job):
