@@ -148,11 +148,11 @@ class Population:
         return self.runs
 
     def job(self, index: int) -> Job:
-        """The stack of one repetition: all tau. Training points are drawn as it goes."""
+        """The stack of one repetition: all tau. Training points are drawn as it goes; both losses are estimates."""
         keys = repetition(self.seed, index)
         teacher = numerics.draw_teacher(keys[0], self.d)
         teacher = Teacher(teacher.inputs, self.teacher_scale * teacher.outputs)
-        data = draw_data(keys[1], teacher, 1, self.n_test)
+        data = draw_data(keys[1], teacher, self.n_test, self.n_test)
         unit = numerics.draw_student(keys[2], self.d, self.m, symmetrized=True, positive=self.positive)
         tau = 10.0 ** jnp.asarray(self.logs)
         steps = jnp.minimum(self.cap, self.ratio / tau**2)

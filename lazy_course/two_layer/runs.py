@@ -98,15 +98,17 @@ def _share(tell: Tell, index: int, jobs: int) -> Tell:
     return lambda done, of: tell(1000 * index + 1000 * done // of, 1000 * jobs)
 
 
-def on_cluster(settings: Panel, store: Store, scheduler: str, tell: Tell = quiet) -> list[Arrays]:
+def on_cluster(
+    settings: Panel, store: Store, scheduler: str, tell: Tell = quiet, *, patience: float = 10.0
+) -> list[Arrays]:
     """The same on the workers of a Dask scheduler: the same keys, so the same numbers. Finished jobs are kept here.
 
-    Raises `ConnectionError` if no scheduler answers at the address, or if it has no worker.
+    Raises `ConnectionError` if no scheduler answers at the address for `patience` seconds, or if it has no worker.
     """
     from distributed import Client, as_completed
 
     try:
-        client = Client(scheduler, timeout=10)
+        client = Client(scheduler, timeout=patience)
     except (OSError, ValueError, TimeoutError) as error:
         raise ConnectionError(
             f"no scheduler answers at {scheduler} ({type(error).__name__}); start one with `dask scheduler`, workers "

@@ -89,13 +89,14 @@ def test_two_worker_processes_give_the_same_numbers(quick, tmp_path):
 def test_an_unknown_preset_and_a_silent_scheduler_are_refused(tmp_path):
     with pytest.raises(ValueError, match="preset: expected one of paper, as-coded, quick"):
         experiment.reproduce("fig1c", preset="slow", folder=tmp_path)
+    settings, store = panels.PANELS["fig1c"]["quick"], Store(tmp_path / "partial", {})
     with pytest.raises(ConnectionError, match="no scheduler answers"):
-        experiment.reproduce("fig1c", preset="quick", scheduler="tcp://127.0.0.1:1", folder=tmp_path)
+        runs.on_cluster(settings, store, "tcp://127.0.0.1:1", patience=0.3)
 
 
 def test_code_of_2b_is_a_mean_over_neurons():
     """Its student over 200 and 50 is the sum student with both layers doubled: 4/200 of it, so tau counts twice."""
-    coded = panels.PANELS["fig2b"]["as-coded"].job(0)
+    coded = dataclasses.replace(panels.PANELS["fig2b"]["as-coded"], d=5, n_test=20).job(0)
     ours = numerics.predict(coded.weights, coded.rates.scale, coded.data.x_test)
     twice = numerics.scaled_weights(coded.weights, 2.0)
     plain = numerics.predict(twice, jnp.ones_like(coded.rates.scale), coded.data.x_test)
@@ -137,4 +138,15 @@ def test_comparisons_are_whole_at_quick(quick):
     for name in experiment.COMPARISONS:
         assert experiment.load(name, "quick", folder=quick)["seconds"] > 0
     plain, road = (experiment.load(name, "quick", folder=quick) for name in ("fig1c", "fig1c-road"))
-    assert np.asarray(road["jobs"][0]["test_end"]) == pytest.approx(np.asarray(plain["jobs"][0]["test_end"]), rel=0.05)
+    assert np.asarray(road["jobs"][0]["test_end"]) == pytest.approx(np.asarray(plain["jobs"][0]["test_end"]), rel=0.1)
+
+
+def test_the_road_needs_a_third_of_the_gradients():
+    """At full size, every tau of the recorded repetitions: the end losses within 1 % of plain descent's."""
+    if not (experiment.DATA / "fig1c-paper.json").exists() or not (experiment.DATA / "fig1c-road-paper.json").exists():
+        pytest.skip("fig1c-paper or fig1c-road-paper is not recorded yet")
+    plain, road = experiment.load("fig1c"), experiment.load("fig1c-road")
+    for there, here in zip(plain["jobs"], road["jobs"], strict=False):
+        np.testing.assert_allclose(here["test_end"], there["test_end"], rtol=1e-2)
+    spent = np.asarray([job["evaluations"] for job in road["jobs"]])
+    assert 3 * spent.sum() <= plain["settings"]["iterations"] * spent.size
