@@ -62,7 +62,7 @@ def population(record: Record, plateau: Record) -> Figure:
     floor = float(np.mean(plateau["values"]))
     axis.axhline(floor, color=style.COLOURS["vermilion"], linestyle="-.", label="linearized model, best")
     slow = readings.still_falling(record)
-    for place in np.flatnonzero(slow):
+    for place in np.flatnonzero(slow).tolist():
         low = (tau[max(place - 1, 0)] * tau[place]) ** 0.5
         high = (tau[min(place + 1, len(tau) - 1)] * tau[place]) ** 0.5
         axis.axvspan(low, high, facecolor="none", edgecolor="0.6", hatch="//", linewidth=0)
