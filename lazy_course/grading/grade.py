@@ -17,7 +17,7 @@ from typing import Any
 
 from distributed import Client
 
-from lazy_course.grading import generate, hand, late, report, runner, source, submissions, template
+from lazy_course.grading import generate, hand, late, references, report, source, submissions, template
 from lazy_course.grading.crew import Verdicts, crew, run_all
 from lazy_course.grading.errors import GradingError
 from lazy_course.grading.files import file_name, write_atomically
@@ -167,22 +167,22 @@ class _Batch:
         fonts: dict[str, bytes] = {}
         for start in range(0, len(todo), _CHUNK):
             chunk = todo[start : start + _CHUNK]
-            references, fonts = self._references(chunk, fonts)
-            for record in self._records(client, chunk, references, fonts):
+            known, fonts = self._references(chunk, fonts)
+            for record in self._records(client, chunk, known, fonts):
                 self._keep(record)
                 done += 1
                 advance(stem, done, len(wanted))
                 tell(f"{stem}: {done} of {len(wanted)}: {record['student']}: {report.summary(record)}")
 
     def _records(
-        self, client: Client, chunk: list[Submission], references: list[dict[str, Any]], fonts: dict[str, bytes]
+        self, client: Client, chunk: list[Submission], known: list[dict[str, Any]], fonts: dict[str, bytes]
     ) -> Iterator[dict[str, Any]]:
         """A record for each submission, first of those with nothing to run; nothing that one does gets out of here."""
         opened = [self._opened(item) for item in chunk]
         jobs = {number: one.notebook for number, one in enumerate(opened) if one.notebook}
         yield from (self._closed(one, ([], "")) for one in opened if not one.notebook)
         common = {"isolation": self.settings.isolation.name, "timeout": self.settings.timeout, "fonts": fonts}
-        work = ((i, {"notebook": text, "references": references[i], **common}) for i, text in jobs.items())
+        work = ((i, {"notebook": text, "references": known[i], **common}) for i, text in jobs.items())
         for number, verdicts in run_all(client, work):
             yield self._closed(opened[number], verdicts)
 
@@ -224,23 +224,8 @@ class _Batch:
         if not self.problems.automatic or not any(item.came for item in chunk):
             return [{} for _ in chunk], fonts
         seeds = [student_seed(self.secret, stem, item.student, settings.attempt) for item in chunk]
-        notebook = template.references(self.problems, seeds, attempt=settings.attempt)
-        name, content = settings.isolation.name, to_bytes(notebook)
-        lines, trouble, made = runner.run(content, name, timeout=settings.timeout, fonts=fonts)
-        failed = [line for line in lines if "cause" in line]
-        if failed:
-            raise GradingError(f"the solution of {stem} fails: {failed[0]['question']}: {failed[0]['cause']}")
-        references: list[dict[str, Any]] = [{} for _ in chunk]
-        tolerances = {item.id: {"rtol": item.rtol, "atol": item.atol} for item in self.problems.automatic}
-        for line in lines:
-            if "payload" in line:
-                question, payload = line["question"], line["payload"]
-                if any(case["kind"] == "error" for case in payload["cases"]):
-                    raise GradingError(f"the solution of {stem} fails: {question}: {payload['cases']}")
-                references[line["index"]][question] = {"payload": payload, **tolerances[question]}
-        if trouble or any(set(each) != set(tolerances) for each in references):
-            raise GradingError(f"the solution of {stem} did not run to its end: {trouble or 'a probe is missing'}")
-        return references, fonts | made
+        name, attempt, seconds = settings.isolation.name, settings.attempt, settings.timeout
+        return references.run(self.problems, seeds, attempt=attempt, isolation=name, timeout=seconds, fonts=fonts)
 
     def _opened(self, item: Submission) -> "_Opened":
         """Read a submission and rebuild its notebook; whatever is wrong with it becomes its trouble."""

@@ -161,8 +161,9 @@ class GradedCell(nbval.plugin.IPyNbCell):
         if references is None:
             self.parent.tell({"question": question, "index": index, "payload": outcome.payloads[0]})
             return
-        wanted = references[question]
-        cause = payload_difference(outcome.payloads[0], wanted["payload"], rtol=wanted["rtol"], atol=wanted["atol"])
+        rule = dict(references[question])
+        wanted = rule.pop("payload")
+        cause = payload_difference(outcome.payloads[0], wanted, **rule)
         if cause:
             self.lose(question, cause)
         self.parent.tell({"question": question, "right": True, "cause": ""})
