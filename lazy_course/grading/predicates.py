@@ -90,7 +90,8 @@ def _proportional(got: np.ndarray, wanted: np.ndarray, rtol: float, atol: float)
 
 
 def _up_to_sign(got: np.ndarray, wanted: np.ndarray, rtol: float, atol: float) -> str | None:
-    good = any(np.all(_near(np.asarray(sign * got), wanted, rtol, atol)) for sign in (1, -1))
+    one, other = np.atleast_1d(got), np.atleast_1d(wanted)
+    good = any(np.all(_near(sign * one, other, rtol, atol)) for sign in (1, -1))
     return None if good else "it is neither the right value nor its negative"
 
 
