@@ -53,6 +53,9 @@ def grade(
     scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler whose workers run them.")] = None,
     timeout: Annotated[float, typer.Option(help="Seconds that one cell may take.")] = 60.0,
     late: Annotated[Path | None, typer.Option(help="TOML table of due times and of what late days cost.")] = None,
+    show_expected: Annotated[
+        bool, typer.Option("--show-expected", help="Let feedback show expected values of lost questions.")
+    ] = False,
     no_sandbox: Annotated[bool, typer.Option("--no-sandbox", help="Run students' code unprotected.")] = False,
     course: Course = None,
 ) -> None:
@@ -79,6 +82,7 @@ def grade(
         timeout=timeout,
         late=late,
         scheduler=scheduler,
+        show_expected=show_expected,
     )
     if sys.stderr.isatty():
         from lazy_course.grading.progress import with_bar

@@ -137,7 +137,14 @@ def test_the_page_on_the_class_counts_and_names_nobody():
     records = [record("ada"), record("bob", double=0), record("eve", double=0, proof=1.0)]
     page = class_page.class_page(SETS, [late.Late().applied(each, 0.0) for each in records])
     assert "3 submissions" in page
-    assert "Hardest: is-lazy (0% of the points); proof (25% of the points); double (33% of the points)." in page
+    assert [part.split("</li>")[0] for part in page.split("<li>")[1:]] == [
+        "is-lazy: 0% of the points",
+        "proof: 25% of the points",
+        "double: 33% of the points; most often: the value is not the right one (2)",
+    ]
+    for words, count in [("all", 1), ("none", 2), ("1", 1), ("4", 0), ("open", 2), ("5 to 6", 1)]:
+        assert f'<dt>{words}</dt><dd><span class="bar" style="width:' in page
+        assert page.split(f"<dt>{words}</dt>")[1].split("<dd>")[2].startswith(f"{count}</dd>")
     assert "2 &times; the value is not the right one" in page
     assert "3 of them wrote nothing" in page
     assert not any(name in page for name in ("ada", "bob", "eve"))
