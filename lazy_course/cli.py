@@ -1,4 +1,4 @@
-"""The command line: `lazy-course release`, `grade`, `lint` and, for researchers, `reproduce`.
+"""The command line: `lazy-course release`, `grade`, `mark`, `export`, `lint` and, for researchers, `reproduce`.
 
 A mistake on the command line, or in a file that it names, is one line on stderr and exit status 2. What a command
 needs is imported when it runs, so that help and mistakes come at once.
@@ -91,6 +91,27 @@ def grade(
     else:
         run(settings, lambda line: typer.echo(line, err=True))
     typer.echo(out / "gradebook.csv")
+
+
+@app.command()
+def mark(
+    marks: Annotated[Path, typer.Argument(metavar="MARKS", help="Folder that `grade` wrote, its --out.")],
+    stem: Annotated[list[str] | None, typer.Option(help="Mark this problem set only (may be repeated).")] = None,
+    by: Annotated[str, typer.Option(help="Order: all answers to a question, or all of a student.")] = "question",
+    anonymous: Annotated[bool, typer.Option("--anonymous", help="Show no names, and another order.")] = False,
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1 (0: any that is free).")] = 0,
+    course: Course = None,
+) -> None:
+    """Mark written answers by hand, on a page of this machine; Ctrl-C ends it."""
+    from lazy_course.grading.files import course_root
+    from lazy_course.grading.marking import Desk
+    from lazy_course.grading.marking_server import MarkingServer, serve
+
+    desk = Desk(marks, course_root(course), stems=tuple(stem or ()), by=by, anonymous=anonymous)
+    server = MarkingServer(desk, port)
+    typer.echo(f"{desk.summary()}\nThe page is {server.address} (Ctrl-C ends it)")
+    serve(server)
+    typer.echo(f"{desk.summary()}; `lazy-course grade` takes them over")
 
 
 @app.command()

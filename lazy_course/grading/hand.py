@@ -65,7 +65,7 @@ def read(path: Path) -> Rows:
         if key in found:
             raise GradingError(f"{path}, row {number}: {' / '.join(key)} stands there twice; keep one of the rows")
         found[key] = {name: (row[name] or "").strip() for name in names if name not in COLUMNS[:3]}
-        found[key]["comment"] = _plain(found[key]["comment"])
+        found[key]["comment"] = _plain(found[key]["comment"].replace("\r\n", "\n"))
     return found
 
 
