@@ -4,6 +4,7 @@ A mistake on the command line, or in a file that it names, is one line on stderr
 needs is imported when it runs, so that help and mistakes come at once.
 """
 
+import enum
 import importlib.util
 import sys
 from collections.abc import Callable
@@ -112,6 +113,49 @@ def mark(
     typer.echo(f"{desk.summary()}\nThe page is {server.address} (Ctrl-C ends it)")
     serve(server)
     typer.echo(f"{desk.summary()}; `lazy-course grade` takes them over")
+
+
+class Lms(enum.StrEnum):
+    """Whose import of grades the exported file is for."""
+
+    canvas = "canvas"
+    moodle = "moodle"
+
+
+@app.command()
+def export(
+    lms: Annotated[Lms, typer.Argument(help="The learning management system.")],
+    marks: Annotated[Path, typer.Argument(metavar="MARKS", help="Folder that `grade` wrote, its --out.")],
+    roster: Annotated[Path, typer.Option(help="CSV: the gradebook exported from Canvas, or Moodle's participants.")],
+    student_column: Annotated[
+        str | None, typer.Option(help='Its column with the folder names ("SIS Login ID" or "Email address").')
+    ] = None,
+    stem: Annotated[list[str] | None, typer.Option(help="This problem set only (may be repeated).")] = None,
+    title: Annotated[
+        list[str] | None, typer.Option(metavar="STEM=TITLE", help="The set's assignment in Canvas (may be repeated).")
+    ] = None,
+    unfinished: Annotated[bool, typer.Option("--unfinished", help="Also with answers that wait for a mark.")] = False,
+) -> None:
+    """Write the file that Canvas or Moodle imports as grades."""
+    from lazy_course.grading.errors import GradingError
+    from lazy_course.grading.export import export as make
+
+    pairs = [text.partition("=") for text in title or ()]
+    if not all(middle and name and words for name, middle, words in pairs):
+        raise GradingError("--title is STEM=TITLE, such as --title 'criterion=Problem set 1'")
+    paths, without = make(
+        lms.value,
+        marks,
+        roster,
+        stems=tuple(stem or ()),
+        column=student_column,
+        titles={name: words for name, _, words in pairs},
+        unfinished=unfinished,
+    )
+    for path in paths:
+        typer.echo(path)
+    if without:
+        typer.echo(f"no marks, no line: {', '.join(without)}", err=True)
 
 
 @app.command()
