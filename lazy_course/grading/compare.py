@@ -16,23 +16,32 @@ from lazy_course.grading.diagnosis import diagnosis
 from lazy_course.grading.values import Budget, decode, rectangular
 
 NO_ANSWER = "no answer was written"
-_ONLY_ANSWERS = "only answer cells and the notebook's own cells are run; helpers in cells of your own are not"
+_HINTS = {
+    "NameError": "only answer cells and the notebook's own cells are run; helpers in cells of your own are not",
+    "SyntaxError": "the cell cannot be read as Python: look for a bracket, a quote or a colon that is missing",
+    "IndentationError": "the cell cannot be read as Python: look at the spaces at the beginning of its lines",
+    "ModuleNotFoundError": "the packages of the course are there, and no others",
+    "RecursionError": "a function calls itself without an end",
+    "MemoryError": "it needs far more memory than the question does",
+}
+PROBE_IS_OURS = "; an answer must leave the probe and what it imports as they are"
 
 
 def stopped(who: str, error: str) -> str:
-    """The cause where `who` stopped with `error` ("NameError: ..."), and what to know about a name that is missing."""
-    return f"{who} stopped with {error}" + (f" ({_ONLY_ANSWERS})" if error.startswith("NameError") else "")
+    """The cause where `who` stopped with `error` ("NameError: ..."), and what to know about such an error."""
+    hint = _HINTS.get(error.partition(":")[0])
+    return f"{who} stopped with {error}" + (f" ({hint})" if hint else "")
 
 
 def payload_difference(got: Any, wanted: Any, *, rtol: float, atol: float, predicate: str = "") -> str | None:
     """Why the payload `got` is not `wanted`, or None if it is right. `got` is not trusted in any way."""
     if not isinstance(got, dict) or not isinstance(got.get("cases"), list):
-        return "the probe's message is not in the form that a probe writes"
+        return "the probe's message is not in the form that a probe writes" + PROBE_IS_OURS
     if got.get("question") != wanted["question"]:
-        return "the probe's message names another question"
+        return "the probe's message names another question" + PROBE_IS_OURS
     count = len(wanted["cases"])
     if len(got["cases"]) != count:
-        return "the probe's message has another number of cases"
+        return "the probe's message has another number of cases" + PROBE_IS_OURS
     if got["cases"] and all(map(_is_stub, got["cases"])):
         return NO_ANSWER
     budget = Budget()
@@ -74,7 +83,8 @@ def difference(got: Any, wanted: Any, *, rtol: float, atol: float) -> str | None
     """Why the decoded value `got` is not `wanted`, or None if it is right."""
     got, wanted = _as_array_if_one_is(got, wanted)
     if _kind(got) != _kind(wanted):
-        return f"the answer is {_kind(got)}, but {_kind(wanted)} is needed"
+        forgotten = " (does the function end with `return`?)" if got is None else ""
+        return f"the answer is {_kind(got)}, but {_kind(wanted)} is needed{forgotten}"
     if isinstance(wanted, list):
         if len(got) != len(wanted):
             return f"the list has length {len(got)}, but {len(wanted)} is needed"
@@ -135,8 +145,12 @@ def _number_difference(got: np.ndarray, wanted: np.ndarray, *, rtol: float, atol
     except OverflowError:
         return "the value is not the right one"
     finite = np.isfinite(wanted)
-    if not np.all(np.isfinite(got_float[finite])):
-        return "a value is not finite (nan or infinity)"
+    lost = int(np.sum(~np.isfinite(got_float[finite])))
+    if lost:
+        many = "the value is" if wanted.size == 1 else f"{lost} of {wanted.size} entries are"
+        return (
+            f"{many} not finite (nan or infinity): look for a division by 0, an overflow, a root or log of a negative"
+        )
     same = np.array_equal(got_float[~finite], wanted[~finite])  # nan equals nothing, not even nan
     if not same:
         return "a value that should be infinite is not"

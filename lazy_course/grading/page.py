@@ -9,7 +9,7 @@ background:var(--page);overflow-wrap:break-word}
 table{border-collapse:collapse;width:100%;margin:0 0 1.5rem}th,td{text-align:left;vertical-align:top;
 padding:.4rem .6rem;border-bottom:1px solid var(--line)}caption{text-align:left;font-weight:bold;padding:.4rem 0}
 td.points{white-space:nowrap}p.why{margin:0 0 .3rem;white-space:pre-line}
-pre{background:var(--soft);padding:.6rem;overflow-x:auto;font-size:14px}summary{cursor:pointer}
+pre{background:var(--soft);padding:.6rem;white-space:pre-wrap;overflow-wrap:anywhere;font-size:14px}summary{cursor:pointer}
 .histogram{display:grid;grid-template-columns:max-content minmax(4rem,14rem) max-content;gap:.1rem .6rem;
 align-items:center;margin:0}.histogram dt,.histogram dd{margin:0}.histogram dt{text-align:right}
 .bar{display:block;height:.8em;background:var(--bar)}

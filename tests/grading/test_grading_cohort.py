@@ -220,8 +220,18 @@ def test_two_written_answers_are_both_read(cohort):
     notebook = json.loads(NOTEBOOKS["blank"])
     cell = next(cell for cell in notebook["cells"] if cell["id"] == "proof-written")
     notebook["cells"].append(cell | {"id": "another", "source": "A proof."})
-    answer = submissions.answers(submissions.cells_of(json.dumps(notebook).encode()), tiny.problems())["proof"]
-    assert (answer.written, answer.note) == (True, "there are two answer cells of proof; read all of them")
+
+    def found():
+        return submissions.answers(submissions.cells_of(json.dumps(notebook).encode()), tiny.problems())["proof"]
+
+    assert found() == submissions.Answer("A proof.", written=True)  # the other cell is as it came
+    cell["source"] += "\nMore."
+    said = "there are two answer cells of proof; all of them are read"
+    assert found() == submissions.Answer(f"{cell['source']}\n\n---\n\nA proof.", note=said, written=True)
+    del notebook["cells"][-1]
+    cell["cell_type"] = "code"
+    assert found().source == cell["source"]
+    assert found().note == "the answer cell of proof is no longer a markdown cell"
 
 
 def test_a_conftest_beside_a_submission_is_not_run(cohort):

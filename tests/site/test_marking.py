@@ -91,6 +91,24 @@ def test_a_hostile_answer_runs_nothing_and_stays_in_its_box(served, page):
 
 
 @pytest.mark.parametrize("mode", ["light", "dark"])
+def test_the_pages_of_grading_have_no_barrier_and_fit_a_narrow_window(page, tmp_path, mode):
+    """The class and the feedback of a student whose lines are long, everything unfolded."""
+    long = made.record("ada", "word " * 60 + "x" * 400)
+    long["marks"]["double"] |= {"points": 0, "cause": "case 1 of 3: the value is not the right one"}
+    marks, _ = made.folder(tmp_path, [long, made.record("bob", "A proof.", points=2.5)])
+    page.emulate_media(color_scheme=mode)
+    for path in (marks / "class.html", marks / "feedback" / "ada.html"):
+        page.goto(path.as_uri())
+        page.evaluate("() => document.querySelectorAll('details').forEach(part => { part.open = true; })")
+        assert page.locator(".histogram .bar").count() == (0 if path.stem == "ada" else 10 + 2 * 3 + 5 + 1)
+        assert barriers(page) == []
+        for width in (360, 1300):
+            page.set_viewport_size({"width": width, "height": 850})
+            over = page.evaluate("() => document.documentElement.scrollWidth - document.documentElement.clientWidth")
+            assert over <= 0, (path.name, width)
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
 def test_the_desk_has_no_barrier_and_fits_a_narrow_window(served, page, mode):
     server, _ = served
     page.emulate_media(color_scheme=mode)
