@@ -109,10 +109,7 @@ def mark(
     from lazy_course.grading.marking_server import MarkingServer, serve
 
     desk = Desk(marks, course_root(course), stems=tuple(stem or ()), by=by, anonymous=anonymous)
-    server = MarkingServer(desk, port)
-    typer.echo(f"{desk.summary()}\nThe page is {server.address} (Ctrl-C ends it)")
-    serve(server)
-    typer.echo(f"{desk.summary()}; `lazy-course grade` takes them over")
+    serve(MarkingServer(desk, port), typer.echo)
 
 
 class Lms(enum.StrEnum):

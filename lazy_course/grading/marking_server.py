@@ -7,6 +7,7 @@ A page elsewhere in the browser knows neither the secret nor may it read an answ
 import importlib.util
 import json
 import secrets
+from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -28,7 +29,7 @@ _HEADERS = {
     "Cache-Control": "no-store",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
 }
 
@@ -171,11 +172,13 @@ class Handler(BaseHTTPRequestHandler):
         """Nothing: addresses hold the secret."""
 
 
-def serve(server: MarkingServer) -> None:
-    """Answer until Ctrl-C; every mark is on disk at any time."""
+def serve(server: MarkingServer, tell: Callable[[str], None]) -> None:
+    """Say where the page is, and answer until Ctrl-C; every mark is on disk at any time."""
     try:
+        tell(f"{server.desk.summary()}\nThe page is {server.address} (Ctrl-C ends it)")
         server.serve_forever()
     except KeyboardInterrupt:
         pass
     finally:
         server.server_close()
+    tell(f"{server.desk.summary()}; `lazy-course grade` takes them over")

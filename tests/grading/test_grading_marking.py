@@ -193,7 +193,7 @@ def test_every_page_forbids_what_it_does_not_need(client):
         assert "default-src 'none'" in policy
         assert "script-src 'self';" in policy
         assert "http" not in policy
-        assert headers["Referrer-Policy"] == "no-referrer"
+        assert headers["Referrer-Policy"] == "same-origin"
         assert headers["X-Content-Type-Options"] == "nosniff"
 
 
