@@ -101,6 +101,7 @@ def mark(
     by: Annotated[str, typer.Option(help="Order: all answers to a question, or all of a student.")] = "question",
     anonymous: Annotated[bool, typer.Option("--anonymous", help="Show no names, and another order.")] = False,
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1 (0: any that is free).")] = 0,
+    sets: Annotated[Path | None, typer.Option(help="Folder of problem sets of your own, <stem>.md.")] = None,
     course: Course = None,
 ) -> None:
     """Mark written answers by hand, on a page of this machine; Ctrl-C ends it."""
@@ -108,7 +109,8 @@ def mark(
     from lazy_course.grading.marking import Desk
     from lazy_course.grading.marking_server import MarkingServer, serve
 
-    desk = Desk(marks, course_root(course), stems=tuple(stem or ()), by=by, anonymous=anonymous)
+    folder = sets or course_root(course) / "solutions"
+    desk = Desk(marks, folder, stems=tuple(stem or ()), by=by, anonymous=anonymous)
     serve(MarkingServer(desk, port), typer.echo)
 
 

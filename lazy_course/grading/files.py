@@ -44,7 +44,7 @@ def locked(path: Path) -> Iterator[None]:
     """Only one process at a time: whoever reads `path` and writes it again does so in here. The system ends a lock
     with its process; the empty file beside `path` may stay."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path.with_name(f".{path.name}.lock"), "a") as stream:
+    with open(path.with_name(f"{path.name}.lock"), "a") as stream:
         if sys.platform == "win32":
             import msvcrt
 

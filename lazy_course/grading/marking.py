@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from lazy_course.grading import generate, hand, notebooks, schema, source
+from lazy_course.grading import hand, notebooks, schema, source
 from lazy_course.grading.errors import GradingError
 from lazy_course.grading.hand import Key, Row, Rows
 from lazy_course.grading.source import ProblemSet, Question
@@ -57,10 +57,10 @@ def _without_marker(text: str, question: Question) -> str:
 
 
 class Desk:
-    """The written answers of a folder that `grade` wrote, in the order of marking."""
+    """The written answers in `out`, which `grade` wrote, in the order of marking; `folder` holds the problem sets."""
 
     def __init__(
-        self, out: Path, course: Path, *, stems: tuple[str, ...] = (), by: str = "question", anonymous: bool = False
+        self, out: Path, folder: Path, *, stems: tuple[str, ...] = (), by: str = "question", anonymous: bool = False
     ) -> None:
         if by not in ORDERS:
             raise GradingError(f"--by is {by!r}; it is {' or '.join(ORDERS)}")
@@ -68,7 +68,7 @@ class Desk:
         self.by, self.anonymous = by, anonymous
         grades = schema.read_grades(out)
         hand.update(self.path, grades["records"])
-        self.entries = self._ordered(_entries(grades["records"], hand.read(self.path), course, stems))
+        self.entries = self._ordered(_entries(grades["records"], hand.read(self.path), folder, stems))
         if not self.entries:
             raise GradingError(f"{out} holds no written answer; only questions with marking by hand have some")
         self.by_id = {entry.id: entry for entry in self.entries}
@@ -137,12 +137,11 @@ class Desk:
         return f"{marked} of {len(self.entries)} written answers are marked, in {self.path}"
 
 
-def _entries(records: list[dict[str, Any]], rows: Rows, course: Path, stems: tuple[str, ...]) -> list[Entry]:
-    """The answers that a hand must mark, or has marked; GradingError if their problem set is not that of the course."""
+def _entries(records: list[dict[str, Any]], rows: Rows, folder: Path, stems: tuple[str, ...]) -> list[Entry]:
+    """The answers that a hand must mark, or has marked; GradingError if their problem set is not the one graded."""
     chosen = [pair for pair in hand.by_hand(records) if not stems or pair[0]["stem"] in stems]
     found = [(record, name) for record, name in chosen if record["came"] and _is_for_hand(record, name, rows)]
-    wanted = sorted({record["stem"] for record, _ in found})
-    sets = {path.stem: source.read(path) for path in generate.sources(course, wanted)} if wanted else {}
+    sets = {stem: _problem_set(folder, stem) for stem in sorted({record["stem"] for record, _ in found})}
     entries = []
     for record, name in found:
         problems = sets[record["stem"]]
@@ -152,6 +151,13 @@ def _entries(records: list[dict[str, Any]], rows: Rows, course: Path, stems: tup
         key = hand.key_of(record, name)
         entries.append(Entry(key, record["student"], problems, question, record["marks"][name]))
     return entries
+
+
+def _problem_set(folder: Path, stem: str) -> ProblemSet:
+    path = folder / f"{stem}.md"
+    if not path.is_file():
+        raise GradingError(f"{path} is not there; name the folder of the problem sets with --sets")
+    return source.read(path)
 
 
 def _is_for_hand(record: dict[str, Any], name: str, rows: Rows) -> bool:

@@ -44,11 +44,11 @@ def record(student: str, answer: str, *, points: float | None = None, came: bool
 
 
 def folder(root: Path, records: list[dict[str, Any]] | None = None) -> tuple[Path, Path]:
-    """Write what `grade` writes below `root`; return the folder of the marks and that of the course."""
-    (root / "course" / "solutions").mkdir(parents=True)
-    shutil.copy(tiny.TINY, root / "course" / "solutions" / "tiny.md")
+    """Write what `grade` writes below `root`; return the folder of the marks and that of the problem sets."""
+    (root / "sets").mkdir(parents=True)
+    shutil.copy(tiny.TINY, root / "sets" / "tiny.md")
     if records is None:
         records = [record(student, answer) for student, answer in ANSWERS.items()]
     about = {"isolation": "none (unprotected)", "attempt": 0, "cell_timeout": 60.0, "show_expected": False}
     report.write(root / "marks", {"tiny": tiny.problems()}, records, about)
-    return root / "marks", root / "course"
+    return root / "marks", root / "sets"

@@ -225,7 +225,7 @@ def test_two_written_answers_are_both_read(cohort):
         return submissions.answers(submissions.cells_of(json.dumps(notebook).encode()), tiny.problems())["proof"]
 
     assert found() == submissions.Answer("A proof.", written=True)  # the other cell is as it came
-    cell["source"] += "\nMore."
+    cell["source"] = "".join(cell["source"]) + "\nMore."
     said = "there are two answer cells of proof; all of them are read"
     assert found() == submissions.Answer(f"{cell['source']}\n\n---\n\nA proof.", note=said, written=True)
     del notebook["cells"][-1]

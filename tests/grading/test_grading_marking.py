@@ -225,16 +225,18 @@ def test_the_order_is_by_question_or_by_student(tmp_path, marks):
         Desk(*marks, stems=("other",))
     with pytest.raises(GradingError, match=r"grades.json is not there; `lazy-course grade SUBMISSIONS"):
         Desk(tmp_path, marks[1])
-    source = marks[1] / "solutions" / "tiny.md"
+    source = marks[1] / "tiny.md"
     source.write_text(
         source.read_text().replace('"question": "proof", "points": 4', '"question": "proof", "points": 5')
     )
     with pytest.raises(GradingError, match="was changed since it was graded"):
         Desk(*marks)
+    with pytest.raises(GradingError, match=r"tiny.md is not there; name the folder of the problem sets with --sets"):
+        Desk(marks[0], tmp_path)
 
 
 def test_the_command_ends_with_ctrl_c_and_says_how_far_it_is(marks):
-    command = [sys.executable, "-m", "lazy_course.cli", "mark", str(marks[0]), "--course", str(marks[1])]
+    command = [sys.executable, "-m", "lazy_course.cli", "mark", str(marks[0]), "--sets", str(marks[1])]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
     lines = [process.stdout.readline() for _ in range(2)]
