@@ -123,7 +123,7 @@ def _table(record: dict[str, Any], problems: ProblemSet, expected: Texts | None)
         if mark is None:
             continue
         points = "open," if mark["points"] is None else f"{mark['points']:g}"
-        shown = _expected(record, known[question.id]) if question.id in known else ""
+        shown = _expected(record, question, known[question.id]) if question.id in known else ""
         if expected is not None and question.marking == "hand" and mark["points"] is not None:
             shown = _folded("What the points are for", "\n".join(question.rubric))
         rows.append(
@@ -150,11 +150,12 @@ def _words(question: Question, mark: dict[str, Any]) -> str:
     return "".join(f'<p class="why">{escape(word)}</p>' for word in words if word)
 
 
-def _expected(record: dict[str, Any], text: str) -> str:
+def _expected(record: dict[str, Any], question: Question, text: str) -> str:
     again = f"probe.set_seed({record['seed']}, {record['attempt']})"
+    among_others = "One right answer among others:\n" if question.predicate else ""
     return _folded(
         "Expected values",
-        f"{text}\n\nYour own values for the same inputs: run {again} in a cell of your notebook, then the probe.",
+        f"{among_others}{text}\n\nYour own values for the same inputs: run {again} in a cell of your notebook, then the probe.",
     )
 
 
