@@ -36,7 +36,7 @@ def _relation(got: np.ndarray, wanted: np.ndarray, arrays: list[tuple[np.ndarray
         (_SIGN, lambda: _same(-got, wanted)),
         (_TURNED, lambda: all(_is_turned(*pair) for pair in arrays)),
         (_FACTOR, lambda: _is_one_factor(got, wanted)),
-        (_SHIFT, lambda: len(wanted) > 1 and np.ptp(got - wanted) <= _SAME * scale and np.ptp(wanted) > _CLOSE * scale),
+        (_SHIFT, lambda: _is_one_shift(got - wanted, scale) and np.ptp(wanted) > _CLOSE * scale),
         (_close_words(rtol), lambda: rtol < _CLOSE and bool(np.all(np.abs(got - wanted) <= _CLOSE * np.abs(wanted)))),
     ]
     return next((words for words, holds in tests if holds()), "")
@@ -60,7 +60,14 @@ def _is_turned(got: np.ndarray, wanted: np.ndarray) -> bool:
 def _is_one_factor(got: np.ndarray, wanted: np.ndarray) -> bool:
     """Whether got = c * wanted with one c other than 0, in at least two values that are not 0."""
     factor = float(got @ wanted / (wanted @ wanted))
-    return bool(np.sum(wanted != 0) > 1 and np.isfinite(factor) and abs(factor) > _SAME and _same(got / factor, wanted))
+    if not np.isfinite(factor) or abs(factor) <= _SAME or abs(factor - 1) <= _CLOSE:
+        return False
+    return bool(np.sum(wanted != 0) > 1 and _same(got / factor, wanted))
+
+
+def _is_one_shift(gap: np.ndarray, scale: float) -> bool:
+    """Whether all values are off by the same amount, which is not small, in at least two values."""
+    return bool(len(gap) > 1 and np.ptp(gap) <= _SAME * scale and abs(gap[0]) > _CLOSE * scale)
 
 
 def _numbers(value: Any, reference: Any) -> tuple[np.ndarray, np.ndarray] | None:

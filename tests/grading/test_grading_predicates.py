@@ -144,6 +144,7 @@ RIGHT = (np.array([[1.0, 2.0], [3.0, 5.0]]), np.array([[2.0, -7.0], [1.0, 4.0]])
         (lambda a: a.T, "the transpose"),
         (lambda a: a / 2, "one and the same factor"),
         (lambda a: a + 0.25, "one and the same constant"),
+        (lambda a: a * (1 + 1e-5), "not to the relative tolerance 1e-06"),
         (lambda a: a * (1 + 1e-4 * np.arange(4).reshape(2, 2)), "not to the relative tolerance 1e-06"),
     ],
 )
