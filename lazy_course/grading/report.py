@@ -155,8 +155,8 @@ def _expected(record: dict[str, Any], question: Question, text: str) -> str:
     among_others = "One right answer among others:\n" if question.predicate else ""
     return _folded(
         "Expected values",
-        f"{among_others}{text}\n\nYour own values for the same inputs: run {again} in a cell of your notebook, then the "
-        "probe.",
+        f"{among_others}{text}\n\nYour own values for the same inputs: run {again} in a cell of your notebook, "
+        "then the probe.",
     )
 
 
