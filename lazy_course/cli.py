@@ -1,9 +1,10 @@
-"""The command line: `lazy-course release`, `grade`, `lint` and, for researchers, `reproduce`.
+"""The command line: `lazy-course release`, `grade`, `mark`, `export`, `lint` and, for researchers, `reproduce`.
 
 A mistake on the command line, or in a file that it names, is one line on stderr and exit status 2. What a command
 needs is imported when it runs, so that help and mistakes come at once.
 """
 
+import enum
 import importlib.util
 import sys
 from collections.abc import Callable
@@ -53,6 +54,9 @@ def grade(
     scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler whose workers run them.")] = None,
     timeout: Annotated[float, typer.Option(help="Seconds that one cell may take.")] = 60.0,
     late: Annotated[Path | None, typer.Option(help="TOML table of due times and of what late days cost.")] = None,
+    show_expected: Annotated[
+        bool, typer.Option("--show-expected", help="Let feedback show expected values of lost questions.")
+    ] = False,
     no_sandbox: Annotated[bool, typer.Option("--no-sandbox", help="Run students' code unprotected.")] = False,
     course: Course = None,
 ) -> None:
@@ -79,6 +83,7 @@ def grade(
         timeout=timeout,
         late=late,
         scheduler=scheduler,
+        show_expected=show_expected,
     )
     if sys.stderr.isatty():
         from lazy_course.grading.progress import with_bar
@@ -87,6 +92,69 @@ def grade(
     else:
         run(settings, lambda line: typer.echo(line, err=True))
     typer.echo(out / "gradebook.csv")
+
+
+@app.command()
+def mark(
+    marks: Annotated[Path, typer.Argument(metavar="MARKS", help="Folder that `grade` wrote, its --out.")],
+    stem: Annotated[list[str] | None, typer.Option(help="Mark this problem set only (may be repeated).")] = None,
+    by: Annotated[str, typer.Option(help="Order: all answers to a question, or all of a student.")] = "question",
+    anonymous: Annotated[bool, typer.Option("--anonymous", help="Show no names, and another order.")] = False,
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1 (0: any that is free).")] = 0,
+    sets: Annotated[Path | None, typer.Option(help="Folder of problem sets of your own, <stem>.md.")] = None,
+    course: Course = None,
+) -> None:
+    """Mark written answers by hand, on a page of this machine; Ctrl-C ends it."""
+    from lazy_course.grading.files import course_root
+    from lazy_course.grading.marking import Desk
+    from lazy_course.grading.marking_server import MarkingServer, serve
+
+    folder = sets or course_root(course) / "solutions"
+    desk = Desk(marks, folder, stems=tuple(stem or ()), by=by, anonymous=anonymous)
+    serve(MarkingServer(desk, port), typer.echo)
+
+
+class Lms(enum.StrEnum):
+    """Whose import of grades the exported file is for."""
+
+    canvas = "canvas"
+    moodle = "moodle"
+
+
+@app.command()
+def export(
+    lms: Annotated[Lms, typer.Argument(help="The learning management system.")],
+    marks: Annotated[Path, typer.Argument(metavar="MARKS", help="Folder that `grade` wrote, its --out.")],
+    roster: Annotated[Path, typer.Option(help="CSV: the gradebook exported from Canvas, or Moodle's participants.")],
+    student_column: Annotated[
+        str | None, typer.Option(help='Its column with the folder names ("SIS Login ID" or "Email address").')
+    ] = None,
+    stem: Annotated[list[str] | None, typer.Option(help="This problem set only (may be repeated).")] = None,
+    title: Annotated[
+        list[str] | None, typer.Option(metavar="STEM=TITLE", help="The set's assignment in Canvas (may be repeated).")
+    ] = None,
+    unfinished: Annotated[bool, typer.Option("--unfinished", help="Also with answers that wait for a mark.")] = False,
+) -> None:
+    """Write the file that Canvas or Moodle imports as grades."""
+    from lazy_course.grading.errors import GradingError
+    from lazy_course.grading.export import export as make
+
+    pairs = [text.partition("=") for text in title or ()]
+    if not all(middle and name and words for name, middle, words in pairs):
+        raise GradingError("--title is STEM=TITLE, such as --title 'criterion=Problem set 1'")
+    paths, without = make(
+        lms.value,
+        marks,
+        roster,
+        stems=tuple(stem or ()),
+        column=student_column,
+        titles={name: words for name, _, words in pairs},
+        unfinished=unfinished,
+    )
+    for path in paths:
+        typer.echo(path)
+    if without:
+        typer.echo(f"no marks, no line: {', '.join(without)}", err=True)
 
 
 @app.command()

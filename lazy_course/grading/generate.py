@@ -22,7 +22,7 @@ from traitlets.config import Config
 from lazy_course.grading import notebooks, source
 from lazy_course.grading.compare import payload_difference
 from lazy_course.grading.files import course_root, write_atomically
-from lazy_course.grading.source import ProblemSet, SourceError
+from lazy_course.grading.source import ProblemSet, Rule, SourceError
 from lazy_course.grading.values import MIME
 
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]{6,}")
@@ -129,14 +129,12 @@ def _difference(made: nbformat.NotebookNode, stored_bytes: bytes) -> str | None:
 
 def _take_out(one: nbformat.NotebookNode, other: nbformat.NotebookNode) -> str | None:
     """Compare the probe values of two cells with tolerance, and take from both what need not be equal."""
-    tolerance = one.metadata.get("lazy_course", {})
+    rule = {key: value for key, value in one.metadata.get("lazy_course", {}).items() if key in Rule.__annotations__}
     outputs = list(zip(one.get("outputs", []), other.get("outputs", []), strict=False))
     for made, stored in outputs:
         made_data, stored_data = made.get("data", {}), stored.get("data", {})
         if MIME in made_data and MIME in stored_data:
-            reason = payload_difference(
-                stored_data[MIME], made_data[MIME], rtol=tolerance["rtol"], atol=tolerance["atol"]
-            )
+            reason = payload_difference(stored_data[MIME], made_data[MIME], **rule)
             if reason:
                 return f"cell {one.id}: {reason}"
             for data in (made_data, stored_data):

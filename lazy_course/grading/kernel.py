@@ -126,7 +126,7 @@ class IsolatedKernel(RunningKernel):
         while True:
             now = time.monotonic()
             if not replied and now > deadline:
-                raise KernelLost(f"your code was not done after {timeout:g} seconds and was stopped")
+                raise KernelLost(f"your code was not done after {timeout:g} seconds and was stopped: does a loop end?")
             if now > self.looked + WATCH:
                 self.looked = now
                 self._watch()
@@ -135,7 +135,7 @@ class IsolatedKernel(RunningKernel):
             message = self._next(0.1)
             if message is None:
                 if not self.is_alive():
-                    raise KernelLost("your code ended the Python process that it ran in")
+                    raise KernelLost("your code ended the Python process that it ran in (exit, or a crash)")
                 replied = replied or (time.monotonic() if self._has_replied(message_id) else 0.0)
             elif _take(message, message_id, outcome):
                 return outcome

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from lazy_course.grading import notebooks, source
+from lazy_course.grading import notebooks, predicates, source
 from lazy_course.grading.compare import finite_enough, payload_difference
 from lazy_course.grading.replay import cells, replay
 from lazy_course.grading.source import ProblemSet, Question
@@ -53,8 +53,11 @@ def _references(question: Question, one: dict[str, Any], two: dict[str, Any]) ->
     found = []
     if not finite_enough([decode(case) for case in shown]):
         found.append("the solution gives nan, which nothing equals")
-    tolerance = {"rtol": question.rtol, "atol": question.atol}
-    if payload_difference(one[question.id], two[question.id], **tolerance) is None:
+    if question.predicate:
+        unfit = [predicates.fault(question.predicate, decode(case)) for case in shown]
+        if any(unfit):
+            return [*found, f"the predicate {next(filter(None, unfit))}"]
+    if payload_difference(one[question.id], two[question.id], **question.rule) is None:
         found.append("two seeds give the same references: let the probe draw its inputs from rng")
     if len(shown) < 2 or all(case == shown[0] for case in shown):
         found.append("the probe shows one value in all cases: let it show several that differ")
@@ -71,7 +74,7 @@ def _stub(payload: Any) -> list[str]:
 def _planted(question: Question, other: Question, one: dict[str, Any], got: dict[str, Any]) -> str:
     if other.id not in one:
         return ""
-    reason = payload_difference(got.get(other.id), one[other.id], rtol=other.rtol, atol=other.atol)
+    reason = payload_difference(got.get(other.id), one[other.id], **other.rule)
     if other.id == question.id:
         return "is marked right" if reason is None else ""
     return f"also fails {other.id} ({reason})" if reason else ""

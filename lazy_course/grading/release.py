@@ -13,7 +13,15 @@ from lazy_course.grading.source import BEGIN, END, WRITTEN_BEGIN, WRITTEN_END, P
 NAME = "lazy-course-exercises.zip"
 # pyproject.toml names README.md and LICENSE, so an installation needs them too.
 INSTALL = ("LICENSE", "README.md", "environment.yml", "pyproject.toml", "requirements.lock")
-PACKAGED = (".py", ".toml", ".json", ".npz", ".typed")  # the code, and the package-data of pyproject.toml
+PACKAGED = (
+    ".css",
+    ".js",
+    ".json",
+    ".npz",
+    ".py",
+    ".toml",
+    ".typed",
+)  # the code, and the package-data of pyproject.toml
 START = """# How to start
 
 1. Set up, once, with Python 3.11 or newer, in the folder that holds this file:

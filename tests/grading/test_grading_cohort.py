@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from lazy_course.grading import grade, isolation, runner, submissions
+from lazy_course.grading import grade, isolation, probe, runner, schema, submissions
 from lazy_course.grading.errors import GradingError
 from tests.grading import tiny
 
@@ -211,7 +211,7 @@ def test_a_copy_beside_an_answer_is_said_also_with_full_marks(cohort):
         "answer": SOLVED["is-lazy"],
     }  # fmt: skip
     page = (root / "out" / "feedback" / "copied.html").read_text()
-    assert f"right<br>{notice}" in page
+    assert f'<p class="why">right</p><p class="why">{notice}</p>' in page
     assert page.count("there are two answer cells of double") == 1
     assert any(notice in line for line in said)
 
@@ -220,8 +220,18 @@ def test_two_written_answers_are_both_read(cohort):
     notebook = json.loads(NOTEBOOKS["blank"])
     cell = next(cell for cell in notebook["cells"] if cell["id"] == "proof-written")
     notebook["cells"].append(cell | {"id": "another", "source": "A proof."})
-    answer = submissions.answers(submissions.cells_of(json.dumps(notebook).encode()), tiny.problems())["proof"]
-    assert (answer.written, answer.note) == (True, "there are two answer cells of proof; read all of them")
+
+    def found():
+        return submissions.answers(submissions.cells_of(json.dumps(notebook).encode()), tiny.problems())["proof"]
+
+    assert found() == submissions.Answer("A proof.", written=True)  # the other cell is as it came
+    cell["source"] = "".join(cell["source"]) + "\nMore."
+    said = "there are two answer cells of proof; all of them are read"
+    assert found() == submissions.Answer(f"{cell['source']}\n\n---\n\nA proof.", note=said, written=True)
+    del notebook["cells"][-1]
+    cell["cell_type"] = "code"
+    assert found().source == cell["source"]
+    assert found().note == "the answer cell of proof is no longer a markdown cell"
 
 
 def test_a_conftest_beside_a_submission_is_not_run(cohort):
@@ -269,7 +279,10 @@ def test_feedback_is_escaped_teaches_and_gives_no_value(cohort):
 def test_grades_json_has_what_a_regrade_needs(cohort):
     root, records, _ = cohort
     grades = json.loads((root / "out" / "grades.json").read_text())
-    assert grades["settings"] == {"isolation": "none (unprotected)", "attempt": 0, "cell_timeout": 6.0}
+    assert list(schema.validator().iter_errors(grades)) == []
+    assert grades["settings"] == {
+        "isolation": "none (unprotected)", "attempt": 0, "cell_timeout": 6.0, "show_expected": False,
+    }  # fmt: skip
     assert {"jax", "nbval", "python"} <= set(grades["versions"])
     assert {record["student"]: record for record in grades["records"]} == records
     assert len({record["seed"] for record in grades["records"]}) == len(records)
@@ -297,6 +310,33 @@ def test_a_second_run_grades_only_what_is_new(cohort, monkeypatch, tmp_path):
     assert len(calls) == 1
     with pytest.raises(GradingError, match="did not run to its end"):
         grade.grade(_settings(root, out=out, attempt=1, only="blank"), lambda line: None)
+
+
+def test_expected_values_are_shown_where_the_instructor_says_so_and_nowhere_else(cohort, monkeypatch, tmp_path):
+    """Nothing is graded again, no record holds a value, and without the flag the pages are as they were."""
+    root, records, _ = cohort
+    shutil.copytree(root / "out", tmp_path / "out")
+    kept = [path.read_bytes() for path in sorted((tmp_path / "out" / "records").rglob("*.json"))]
+    monkeypatch.setattr(grade, "run_all", lambda client, work: iter(()))
+    settings = _settings(root, out=tmp_path / "out", show_expected=True)
+    grade.grade(settings, lambda line: None)
+    page = (tmp_path / "out" / "feedback" / "wrong.html").read_text()
+    seed = records["wrong"]["seed"]
+    probe.set_seed(seed)
+    inputs = [probe.case_generator("double", case).uniform(1, 10) for case in range(3)]
+    probe.set_seed(0)
+    values = "".join(f"case {number}: {2 * x:.6g}\n" for number, x in enumerate(inputs, start=1))
+    assert f"<summary>Expected values</summary><pre>{values}" in page
+    assert f"run probe.set_seed({seed}, 0) in a cell" in page
+    assert "lets this page show expected values" in page
+    assert "Expected values" not in (tmp_path / "out" / "feedback" / "solved.html").read_text()
+    assert json.loads((tmp_path / "out" / "grades.json").read_text())["settings"]["show_expected"] is True
+    assert [path.read_bytes() for path in sorted((tmp_path / "out" / "records").rglob("*.json"))] == kept
+    without = (root / "out" / "feedback" / "wrong.html").read_text()
+    assert "xpected" not in without
+    assert not any(f"{2 * x:.5g}" in without for x in inputs)
+    grade.grade(_settings(root, out=tmp_path / "out"), lambda line: None)
+    assert (tmp_path / "out" / "feedback" / "wrong.html").read_text() == without
 
 
 def test_a_worker_that_dies_costs_marks_but_is_not_final(cohort, monkeypatch, tmp_path):
