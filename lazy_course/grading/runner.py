@@ -15,7 +15,8 @@ from lazy_course.grading.files import fonts_in, put_fonts
 # The worker needs nothing of the course but its grader, and the package itself would import JAX: most of a second.
 # As long takes jsonschema's optional parser of IRIs, which nbformat imports and never uses: it is said to be absent.
 _BOOT = (
-    "import sys, types; sys.modules['rfc3987_syntax'] = None; package = types.ModuleType('lazy_course'); package.__path__ = [sys.argv[1]]; "
+    "import sys, types; sys.modules['rfc3987_syntax'] = None; "
+    "package = types.ModuleType('lazy_course'); package.__path__ = [sys.argv[1]]; "
     "sys.modules['lazy_course'] = package; from lazy_course.grading.worker import main; main()"
 )
 _PACKAGE = Path(__file__).resolve().parents[1]
