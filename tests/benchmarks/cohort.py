@@ -1,8 +1,9 @@
-"""Times `lazy-course grade` with its sandbox against `nbgrader autograde`: the same questions and answers, both cores.
+"""Times `lazy-course grade` with its sandbox against `nbgrader autograde`: the same questions, the same answers.
 
-Both sides get both cores: here `--workers 2`, there two processes with a course folder each, since one process of
-nbgrader keeps one core busy. A part of the peer's sample runs before our cohort and a part after it. The peer's rate
-is counted from its first finished submission to its last, so that its start does not count; ours is the whole command.
+The whole cohort is graded here, by one command with `--workers 2`; of it the peer grades a sample, half of it before
+and half after. Its command runs one submission at a time, and has no option for more. So a second number is taken with
+two processes of it side by side, each with a course folder of its own. The peer's rate is counted from its first
+finished submission to its last, so that its start does not count; ours is that of the whole command.
 """
 
 import csv
@@ -20,7 +21,7 @@ import psutil
 from lazy_course.grading import notebooks, source
 from tests.benchmarks import questions
 
-PROCESSES = 2
+MODES = {"peer": 1, "peer_twice": 2}  # how many processes of the peer run at a time
 TARGET = 2.0
 LOOK = 2.0  # seconds between two looks at the memory
 PACKAGES = {
@@ -127,10 +128,10 @@ def _nbgrader(python: str, folder: Path, *arguments: str) -> subprocess.Popen:
         return subprocess.Popen(command, cwd=folder, env=own, stdout=said, stderr=said)
 
 
-def grade_peer(python: str, folder: Path, students: list[int]) -> dict:
+def grade_peer(python: str, folder: Path, students: list[int], processes: int) -> dict:
     """Autograde them in processes that run at the same time; submissions a second of all processes together."""
-    shares = [students[i::PROCESSES] for i in range(PROCESSES)]
-    folders = [folder / f"course{i}" for i in range(PROCESSES)]
+    shares = [students[i::processes] for i in range(processes)]
+    folders = [folder / f"course{i}" for i in range(processes)]
     for own, share in zip(folders, shares, strict=True):
         prepare_peer(python, own, share)
     running = [_nbgrader(python, own, "autograde", "ps") for own in folders]
@@ -149,30 +150,46 @@ def grade_peer(python: str, folder: Path, students: list[int]) -> dict:
     return {"rate": rate, "totals": totals}
 
 
-def measure(peer: str, students: int, sample: int, workers: int = 2) -> dict:
-    """The record of one run: the peer's first part, our cohort, the peer's second part."""
-    half = sample // 2
-    with tempfile.TemporaryDirectory(prefix="cohort") as top:
-        prepare_ours(Path(top) / "ours", students)
-        before = grade_peer(peer, Path(top) / "before", list(range(half)))
-        ours = grade_ours(Path(top) / "ours", workers)
-        after = grade_peer(peer, Path(top) / "after", list(range(half, sample)))
-    wanted = {name(student): float(questions.points(student)) for student in range(max(students, sample))}
-    for side in (ours, before, after):
-        wrong = {student: total for student, total in side["totals"].items() if total != wanted[student]}
-        if wrong:
-            raise ArithmeticError(f"these marks are not right: {wrong}")
-    seconds = {"ours": ours["seconds"] / students, "peer": 2 / (before["rate"] + after["rate"])}
+def measure(peer: str, students: int, sample: int, machine: dict, workers: int = 2) -> dict:
+    """The record of one run: the peer in both modes, our cohort, and the peer in both modes again."""
+    start, parts = time.perf_counter(), {mode: [] for mode in MODES}
+    halves = {"before": list(range(sample // 2)), "after": list(range(sample // 2, sample))}
+
+    def let_peer_grade(top: Path, half: str) -> None:
+        for mode, processes in MODES.items():
+            parts[mode].append(grade_peer(peer, top / half / mode, halves[half], processes))
+            print(mode, half, f"{60 * parts[mode][-1]['rate']:.1f} a minute", flush=True)
+
+    with tempfile.TemporaryDirectory(prefix="cohort") as name_of_top:
+        top = Path(name_of_top)
+        prepare_ours(top / "ours", students)
+        let_peer_grade(top, "before")
+        ours = grade_ours(top / "ours", workers)
+        print("ours", f"{60 * students / ours['seconds']:.1f} a minute", flush=True)
+        let_peer_grade(top, "after")
+    demand_right(ours, *(part for runs in parts.values() for part in runs))
+    seconds = {"ours": ours["seconds"] / students}
+    seconds |= {mode: statistics.mean(1 / part["rate"] for part in runs) for mode, runs in parts.items()}
     return {
+        "machine": machine,
         "versions": {"ours": versions(sys.executable, "ours"), "peer": versions(peer, "peer")},
         "settings": {
-            "submissions": students, "workers": workers, "sample": 2 * half, "processes": PROCESSES,
+            "submissions": students, "workers": workers, "sample": sample, "processes": MODES,
             "questions": len(questions.QUESTIONS), "cases": questions.CASES, "isolation": ours["isolation"],
         },
         "seconds": {side: round(value, 3) for side, value in seconds.items()},
-        "a_minute": {side: round(60 / value, 1) for side, value in seconds.items()},
-        "parts": [round(1 / part["rate"], 3) for part in (before, after)],
+        "parts": {mode: [round(1 / part["rate"], 3) for part in runs] for mode, runs in parts.items()},
         "memory": by_fifths(ours["looks"], students),
         "ratio": round(seconds["peer"] / seconds["ours"], 2),
+        "ratio_twice": round(seconds["peer_twice"] / seconds["ours"], 2),
         "target": TARGET,
+        "took": round(time.perf_counter() - start, 1),
     }  # fmt: skip
+
+
+def demand_right(*sides: dict) -> None:
+    """ArithmeticError if a side gave a student other points than its answers are worth."""
+    for side in sides:
+        wrong = {who: total for who, total in side["totals"].items() if total != questions.points(int(who[1:]))}
+        if wrong:
+            raise ArithmeticError(f"these marks are not right: {wrong}")

@@ -19,6 +19,7 @@ class Attack:
     code: str
     marks: dict[str, float] = field(default_factory=lambda: dict(OTHERS))
     cause: str = ""
+    or_stopped: bool = False  # whether it may also be stopped for the time or the memory that it takes
 
 
 def harmless(search: str) -> Attack:
@@ -99,7 +100,7 @@ ATTACKS = {
     "disk": Attack("i = 0\nwhile True:\n    open(f'f{i}', 'wb').write(bytes(32 * 2**20))\n    i += 1", cause="wrote"),
     "one-file": Attack("f = open('f', 'wb')\nwhile True:\n    f.write(bytes(2**20))", cause="OSError"),
     "many-files": Attack("i = 0\nwhile True:\n    open(f'f{i}', 'wb').close()\n    i += 1", cause="files"),
-    "output": Attack("print('x' * 10**9)\ndef double(x):\n    return 2 * x", dict(ALL)),
+    "output": Attack("print('x' * 10**9)\ndef double(x):\n    return 2 * x", dict(ALL), or_stopped=True),
     "endless-output": Attack("while True:\n    print('x' * 10**5)", cause="was stopped"),
     "recursion": Attack("def double(x):\n    return double(x)", cause="RecursionError"),
     "crash": Attack("import ctypes\nctypes.string_at(0)", cause="ended the Python process"),
