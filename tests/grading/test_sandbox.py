@@ -8,11 +8,12 @@ import subprocess
 import sys
 import time
 
+import nbformat
 import psutil
 import pytest
 
 from lazy_course import cli
-from lazy_course.grading import grade, sandbox
+from lazy_course.grading import grade, sandbox, template
 from lazy_course.grading.errors import GradingError
 from lazy_course.grading.sandbox import Bubblewrap
 from tests.grading import tiny
@@ -91,6 +92,24 @@ def test_an_attack_is_contained_and_costs_what_it_should(cohort, name):
 def test_nothing_of_an_attack_is_left(cohort):
     left = [p for p in psutil.process_iter(["cmdline"]) if NAP in (p.info["cmdline"] or [])]
     assert left == []
+
+
+def test_what_a_grader_started_ends_with_it(walls):
+    """SIGKILL to a process that grades: the one that starts workers, the worker, the walls and the kernel all go."""
+    loop = nbformat.writes(template.graded(tiny.problems(), {"double": "while True:\n    pass"}, seed=1, attempt=0))
+    code = (
+        "import sys; from lazy_course.grading.runner import run; run(sys.stdin.buffer.read(), sys.argv[1], timeout=60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, walls.name], stdin=subprocess.PIPE) as process:
+        process.stdin.write(loop.encode())
+        process.stdin.close()
+        started, deadline = [], time.monotonic() + 60
+        while len(started) < 5 and time.monotonic() < deadline:  # the kernel stands behind two processes of bubblewrap
+            time.sleep(0.1)
+            started = sandbox.family(process.pid)[1:]
+        process.kill()
+    assert len(started) >= 5
+    assert psutil.wait_procs(started, timeout=20)[1] == []
 
 
 @pytest.mark.parametrize("missing", ["bwrap", "prlimit", "setpriv"])
