@@ -10,7 +10,7 @@ export JAX_PLATFORMS ?= cpu
 # No part of the stack may think that it is asked for help or telemetry on a machine without a network.
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
 
-.PHONY: help book serve lab test lint clean exercises picture bench
+.PHONY: help book serve lab test lint clean exercises picture bench bench-grading
 
 help:
 	@echo "make book       build the book into _build/html, every page executed"
@@ -20,6 +20,7 @@ help:
 	@echo "make exercises  make exercises/*.ipynb and solutions/*.ipynb again from solutions/*.md"
 	@echo "make picture    draw book/_static/lazy.png again"
 	@echo "make bench      time the kernels; PEER=/path/to/python times neural-tangents beside them and writes the record"
+	@echo "make bench-grading NBGRADER=/path/to/python   time the grader beside nbgrader and write its part of the record"
 	@echo "make clean      remove what was built (the environment in .venv stays)"
 
 $(READY): requirements.lock pyproject.toml
@@ -46,9 +47,13 @@ picture: $(READY)
 	$(BIN)/python -c "import jax; from lazy_course.criterion import figures, training; \
 	  figures.opening(training.opening_pair(jax.random.key(0))).savefig('book/_static/lazy.png', dpi=100)"
 
-# PEER is the Python of an environment with neural-tangents 0.6.5; book/benchmarks.md says how to make one.
+# PEER is the Python of an environment with neural-tangents 0.6.5; book/benchmarks.md says how to make one, and how to
+# make NBGRADER, that of an environment with nbgrader 0.9.6.
 bench: $(READY)
 	$(BIN)/python -m tests.benchmarks.run $(if $(PEER),--peer $(PEER))
+
+bench-grading: $(READY)
+	$(BIN)/python -m tests.benchmarks.run --nbgrader $(NBGRADER)
 
 lint: $(READY)
 	$(BIN)/ruff check .

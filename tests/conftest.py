@@ -18,3 +18,16 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 def key():
     """A key for tests that draw; every test gets the same one."""
     return jax.random.key(20190607)
+
+
+@pytest.fixture(scope="session")
+def walls():
+    """The sandbox of this machine; where there is none CI fails and others skip."""
+    from lazy_course.grading import sandbox
+
+    reason = sandbox.trouble()
+    if reason and os.environ.get("CI"):
+        pytest.fail(reason)
+    if reason:
+        pytest.skip(reason)
+    return sandbox.Bubblewrap()

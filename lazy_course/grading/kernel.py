@@ -111,11 +111,11 @@ class IsolatedKernel(RunningKernel):
         process = getattr(self.km.provisioner, "pid", None)
         left = family(process) if process else []
         self.kc.stop_channels()
+        # First what the kernel's process started: inside walls that is all that is there, and the process that built
+        # them clears up after it and ends. If it went first, the rest would wait to be cleared up by the machine.
+        _end(left[1:], patience=1.0)
         self.km.shutdown_kernel(now=True)
-        for member in left:
-            with contextlib.suppress(psutil.Error):
-                member.kill()
-        psutil.wait_procs(left, timeout=10)  # the next kernel needs their place
+        _end(left, patience=10.0)  # the next kernel needs their place
         self.own.cleanup()
 
     def run(self, source: str, timeout: float) -> Outcome:
@@ -163,6 +163,14 @@ class IsolatedKernel(RunningKernel):
         except Exception:  # Empty, or not readable
             return False
         return _parent(message) == message_id
+
+
+def _end(processes: list[psutil.Process], patience: float) -> None:
+    """Kill processes and wait until they are gone, for `patience` seconds at most."""
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+    psutil.wait_procs(processes, timeout=patience)
 
 
 def _parent(message: dict[str, Any]) -> Any:

@@ -15,6 +15,7 @@ from lazy_course.grading.notebooks import ANSWER_MARK, WRITTEN_MARK, answer_sour
 from lazy_course.grading.source import ProblemSet, Question
 
 MAX_BYTES = 20_000_000
+_NOT_OPENED = "the submission is a link or no ordinary file, and was not opened"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,6 +63,8 @@ def discover(folder: Path, stems: list[str]) -> list[Submission]:
             continue
         if entry.is_dir() and not entry.is_symlink():
             found += [_in_folder(entry, stem) for stem in stems]
+        elif entry.is_dir():
+            found += [Submission(printable(entry.name), stem, None, _NOT_OPENED) for stem in stems]
         elif entry.suffix == ".ipynb" and len(stems) == 1:
             found.append(_file(printable(entry.stem), stems[0], entry))
     if not found:
@@ -89,7 +92,7 @@ def printable(text: str) -> str:
 
 def _file(student: str, stem: str, path: Path) -> Submission:
     if path.is_symlink() or not path.is_file():
-        return Submission(student, stem, None, "the submission is a link or no ordinary file, and was not opened")
+        return Submission(student, stem, None, _NOT_OPENED)
     if path.stat().st_size > MAX_BYTES:
         return Submission(student, stem, None, f"the file is larger than {MAX_BYTES // 1_000_000} MB")
     return Submission(student, stem, path)

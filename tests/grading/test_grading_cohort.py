@@ -1,8 +1,11 @@
 """A cohort through nbval from end to end: right, blank, broken and hostile notebooks, graded in one batch."""
 
 import csv
+import io
 import json
 import shutil
+import zipfile
+from html import escape
 
 import pytest
 
@@ -71,6 +74,28 @@ def double(x):
     return 2 * x
 """
 HELPED = "def gradient(*arguments):\n    return my_helper(*arguments)"
+BOMB = io.BytesIO()
+with zipfile.ZipFile(BOMB, "w", zipfile.ZIP_DEFLATED) as bomb:
+    bomb.writestr("tiny.ipynb", bytes(50_000_000))
+HOSTILE = "</pre><script>alert(1)</script><img src=x onerror=alert(1)>"
+
+
+def _twin(notebook, source=None):
+    """What counts of the answer to double, in as few bytes as can be."""
+    found = next(cell for cell in notebook["cells"] if cell["id"] == "double-answer")
+    return {"cell_type": "code", "id": found["id"], "source": source or found["source"]}
+
+
+def _crowd(notebook):
+    """100 000 cells, half of them empty, half of them an answer again."""
+    notebook["cells"] += [{"cell_type": "code", "source": ""}] * 50_000 + [_twin(notebook)] * 50_000
+
+
+def _quarrel(notebook):
+    """100 000 copies of an answer, each another one."""
+    notebook["cells"] += [_twin(notebook, f"def double(x):\n    return {i} * x") for i in range(100_000)]
+
+
 COPIED = {name: text for name, text in SOLVED.items() if name == "is-lazy"} | {"gradient": HELPED}
 NOTEBOOKS = {
     "solved": tiny.submission(SOLVED),
@@ -92,7 +117,14 @@ NOTEBOOKS = {
     "old": tiny.submission(SOLVED, lambda notebook: notebook.update(nbformat=3)),
     "number": b"7",
     "deep": b"[" * 100_000,
+    "zip": BOMB.getvalue(),
+    "large": b'{"cells": [' + b" " * 20_000_000 + b"]}",
+    "digits": b'{"nbformat": 4, "cells": [], "metadata": ' + b"9" * 100_000 + b"}",
+    "crowd": tiny.submission(SOLVED, _crowd),
+    "quarrel": tiny.submission(SOLVED, _quarrel),
+    "markup": tiny.submission(_answers(double=f"raise ValueError({HOSTILE!r})", proof=f"=1+1 {HOSTILE}")),
     "shapeless": b'{"nbformat": 4, "cells": [1, null, {"source": 3}, {"source": [4], "metadata": []}]}',
+    "x..": b"<",
     "=cmd|' /C calc'!A0<script>alert(1)</script>": b"{}",
 }
 EXPECTED: dict[str, dict[str, float]] = {name: {} for name in NOTEBOOKS} | {
@@ -106,6 +138,9 @@ EXPECTED: dict[str, dict[str, float]] = {name: {} for name in NOTEBOOKS} | {
     "loud": {"gradient": 3.0},
     "damaged": {"double": 2.0},
     "copied": {"is-lazy": 1.0},
+    "crowd": FULL,
+    "quarrel": {"gradient": 3.0, "is-lazy": 1.0},
+    "markup": {"gradient": 3.0, "is-lazy": 1.0},
 }
 
 
@@ -135,6 +170,7 @@ def cohort(tmp_path_factory):
     (root / "submissions" / "nobody").mkdir()
     (root / "submissions" / "blank" / "conftest.py").write_text(f"open({str(root / 'trap')!r}, 'w')")
     (root / "submissions" / "link").mkdir()
+    (root / "submissions" / "linked-folder").symlink_to(root / "submissions" / "solved")
     (root / "submissions" / "link" / "tiny.ipynb").symlink_to(root / "submissions" / "solved" / "tiny.ipynb")
     said: list[str] = []
     records = grade.grade(_settings(root), said.append)
@@ -190,9 +226,16 @@ def test_marks_are_those_of_right_values_and_no_others(cohort, student):
         ("old", "double", "format 3, and 4 is needed"),
         ("number", "double", "no notebook format"),
         ("deep", "double", "valid JSON"),
+        ("zip", "double", "not UTF-8"),
+        ("large", "double", "larger than 20 MB"),
+        ("digits", "double", "valid JSON"),
+        ("quarrel", "double", "100001 times with different content"),
+        ("markup", "double", HOSTILE),
         ("shapeless", "double", "is missing"),
         ("nobody", "double", "no file tiny.ipynb was handed in"),
         ("link", "double", "link"),
+        ("linked-folder", "double", "link"),
+        ("x..", "double", "valid JSON"),
     ],
 )
 def test_each_lost_mark_has_its_cause(cohort, student, question, cause):
@@ -251,7 +294,7 @@ def test_the_gradebook_is_a_table_without_formulas(cohort):
     assert table["blank"] == ["0", "0", "0", "0", "0", "10"]
     assert table["text"] == ["0", "0", "0", "", "0", "10"]
     assert table["nobody"] == ["", "", "", "", "", "10"]
-    assert len(rows) == len(NOTEBOOKS) + 2 == len(records)
+    assert len(rows) == len(NOTEBOOKS) + 3 == len(records)
     assert not any(cell.startswith(("=", "+", "-", "@")) for row in rows for cell in row)
 
 
@@ -272,8 +315,9 @@ def test_feedback_is_escaped_teaches_and_gives_no_value(cohort):
     assert "none (unprotected)" in page
     assert "<summary>Your answer</summary><pre>def double(x):\n    return 3 * x" in page
     pages = list((root / "out" / "feedback").iterdir())
-    assert len(pages) == len(NOTEBOOKS) + 2
-    assert not any("<script>" in each.read_text() for each in pages)
+    assert len(pages) == len(NOTEBOOKS) + 3
+    assert not any(tag in each.read_text() for each in pages for tag in ("<script", "<img"))
+    assert escape(HOSTILE) in (root / "out" / "feedback" / "markup.html").read_text()
 
 
 def test_grades_json_has_what_a_regrade_needs(cohort):
