@@ -11,7 +11,7 @@ for every question which of its constants and models may be others, and which wo
     ]
 
 A swap puts its second text in place of its first, wherever this stands in the question: statement, hint, solution,
-self-check, probe and planted answers. `<<c>>` is the drawn value. A value may be a small table of spellings, such as
+self-check, probe and planted answers; the swaps are done one after the other. `<<c>>` is the drawn value. A value may be a small table of spellings, such as
 {tex = '\\tfrac32', code = '1.5'}; then <<c.tex>> and <<c.code>> are its parts. Which value is drawn depends on the
 secret, the set, the question and the parameter, and on nothing else (HMAC with SHA-256). What is written is an
 ordinary source, with no trace of the table; the public solution is added to each question as a planted wrong answer,
