@@ -191,9 +191,8 @@ def _swap(cells: list[NotebookNode], swaps: list[tuple[str, str]], where: str) -
         found = False
         for cell in cells:
             course = cell.metadata["lazy_course"]
-            found = found or old in cell.source or old in course.get("hint", "")
+            found = found or old in cell.source or any(old in course.get(key, "") for key in ("hint", "mistake"))
             cell.source = cell.source.replace(old, new)
-            if "hint" in course:
-                course["hint"] = course["hint"].replace(old, new)
+            course.update({key: course[key].replace(old, new) for key in ("hint", "mistake") if key in course})
         if not found:
             raise TableError(f"{where}: {old!r} stands nowhere in the question (did its source change?)")
