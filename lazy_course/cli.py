@@ -96,7 +96,9 @@ def grade(
 @app.command()
 def lint(
     stems: Annotated[list[str] | None, typer.Argument(metavar="STEM...", help="Problem sets (default: all).")] = None,
-    variants: Annotated[bool, typer.Option("--variants", help="Check the ready variants, every value of each.")] = False,
+    variants: Annotated[
+        bool, typer.Option("--variants", help="Check the ready variants, every value of each.")
+    ] = False,
     sets: Sets = None,
     course: Course = None,
 ) -> None:

@@ -56,12 +56,15 @@ def lint_set(problems: ProblemSet, *, selfchecks: bool = True) -> list[str]:
 
 def disagreement(question: str, printed: str) -> str:
     """What a self-check has against the solution, by what the cells of a solved set printed; "" if nothing."""
-    begin, faults = f"self-check {question}: ", []
+    begin = f"self-check {question}: "
+    faults: list[str] = []
     for line in printed.splitlines():
         if line.startswith(begin):
             verdict = line.removeprefix(begin)
             agrees = verdict.endswith((" agree", " agrees"))
-            return "" if agrees else f"{question}: its self-check says of the solution: {(faults or [verdict])[0].strip()}"
+            return (
+                "" if agrees else f"{question}: its self-check says of the solution: {(faults or [verdict])[0].strip()}"
+            )
         faults = [*faults, line] if line.startswith("  not yet: ") else []
     return f"{question}: its self-check says nothing"
 

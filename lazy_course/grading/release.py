@@ -46,7 +46,7 @@ def release(root: Path, destination: Path, *, force: bool = False, sets: Path | 
     package, which is for everybody, gives a solution away.
 
     With `sets`, a folder of an instructor's own problem sets, the exercises are those of its sources and no others.
-    The public solutions, of which such sets may be variants, are looked for as well. Nothing else of the folder is read.
+    The public solutions, of which such sets may be variants, are looked for too. Nothing else of the folder is read.
     """
     target = destination if destination.suffix == ".zip" else destination / NAME
     if target.exists() and not force:

@@ -11,11 +11,11 @@ for every question which of its constants and models may be others, and which wo
     ]
 
 A swap puts its second text in place of its first, wherever this stands in the question: statement, hint, solution,
-self-check, probe and planted answers; the swaps are done one after the other. `<<c>>` is the drawn value. A value may be a small table of spellings, such as
-{tex = '\\tfrac32', code = '1.5'}; then <<c.tex>> and <<c.code>> are its parts. Which value is drawn depends on the
-secret, the set, the question and the parameter, and on nothing else (HMAC with SHA-256). What is written is an
-ordinary source, with no trace of the table; the public solution is added to each question as a planted wrong answer,
-so `lazy-course lint` shows that it fails.
+self-check, probe and planted answers; the swaps are done one after the other. `<<c>>` is the drawn value. A value may
+be a small table of spellings, such as {tex = '\\tfrac32', code = '1.5'}; then <<c.tex>> and <<c.code>> are its parts.
+Which value is drawn depends on the secret, the set, the question and the parameter, and on nothing else (HMAC with
+SHA-256). What is written is an ordinary source, with no trace of the table; the public solution is added to each
+question as a planted wrong answer, so `lazy-course lint` shows that it fails.
 """
 
 import hashlib
@@ -47,7 +47,9 @@ class TableError(GradingError):
     """A table of variants that cannot be used, with the file, the question and what to mend."""
 
 
-def write(root: Path, secret_file: Path, out: Path, stems: list[str] | None = None, *, force: bool = False) -> list[Path]:
+def write(
+    root: Path, secret_file: Path, out: Path, stems: list[str] | None = None, *, force: bool = False
+) -> list[Path]:
     """Write a variant of each public set (or of `stems`) to `out`/<stem>.md and return the paths.
 
     The same secret gives the same bytes. GradingError if the secret is shorter than 16 bytes, if `out` is a folder
@@ -63,7 +65,9 @@ def write(root: Path, secret_file: Path, out: Path, stems: list[str] | None = No
         target = out / path.name
         texts[target] = vary(path, drawn(secret, path.stem)).encode()
         if target.exists() and target.read_bytes() != texts[target] and not force:
-            raise GradingError(f"{target} exists and differs (another secret, or your own edits); --force writes over it")
+            raise GradingError(
+                f"{target} exists and differs (another secret, or your own edits); --force writes over it"
+            )
     for target, content in texts.items():
         write_atomically(target, content)
     return list(texts)
@@ -95,17 +99,20 @@ def every(path: Path) -> Iterator[str]:
     table = read_table(path)
     most = max(len(values) for entry in table.values() for values in entry["draw"].values())
     for turn in range(most):
-        yield vary(path, lambda question, parameter, count, turn=turn: turn % count)
+        yield vary(path, _in_turn(turn))
+
+
+def _in_turn(turn: int) -> Choose:
+    return lambda question, parameter, count: turn % count
 
 
 def vary(path: Path, choose: Choose) -> str:
     """The text of a variant of the public set at `path`; TableError or SourceError if it would not be sound."""
     table = read_table(path)
-    problems = source.read(path)
-    automatic = {question.id: question for question in problems.automatic}
+    notebook = jupytext.reads(path.read_text(encoding="utf-8"), fmt="md:myst")
+    automatic = {question.id: question for question in source.of_notebook(notebook, stem=path.stem).automatic}
     where = f"{path.stem}.toml"
     _demand_same(where, set(table), set(automatic))
-    notebook = jupytext.reads(path.read_text(encoding="utf-8"), fmt="md:myst")
     cells: list[NotebookNode] = []
     for question, own in _runs(notebook.cells):
         if question in automatic:
@@ -115,8 +122,8 @@ def vary(path: Path, choose: Choose) -> str:
             own.append(new_code_cell(answer, metadata={"lazy_course": course}))
         cells += own
     notebook.cells = cells
+    source.of_notebook(notebook, stem=path.stem)  # a swap may have taken away what a question needs
     text: str = jupytext.writes(notebook, fmt="md:myst")
-    source.parse(text, stem=path.stem)  # a swap may have taken away what a question needs
     return text
 
 
