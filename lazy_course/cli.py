@@ -1,4 +1,4 @@
-"""The command line: `lazy-course release`, `grade`, `mark`, `export`, `lint` and, for researchers, `reproduce`.
+"""The command line: problem sets (`release`, `grade`, `mark`, `export`, `lint`, `variant`) and experiments (`reproduce`).
 
 A mistake on the command line, or in a file that it names, is one line on stderr and exit status 2. What a command
 needs is imported when it runs, so that help and mistakes come at once.
@@ -21,6 +21,7 @@ app = typer.Typer(
 )
 
 Course = Annotated[Path | None, typer.Option(help="Folder of the course (default: here, or where it is installed).")]
+Sets = Annotated[Path | None, typer.Option(help="Folder of problem sets of your own, <stem>.md, in place of ours.")]
 _PROBLEMS = 1  # exit status of a command that ran and found something wrong
 
 
@@ -33,13 +34,14 @@ def _course() -> None:
 def release(
     destination: Annotated[Path, typer.Argument(metavar="DEST", help="A .zip file to write, or a folder for it.")],
     force: Annotated[bool, typer.Option("--force", help="Write over an archive that is there.")] = False,
+    sets: Sets = None,
     course: Course = None,
 ) -> None:
     """Make the archive that students get: exercises, environment and how to start."""
     from lazy_course.grading.files import course_root
     from lazy_course.grading.release import release as make
 
-    typer.echo(make(course_root(course), destination, force=force))
+    typer.echo(make(course_root(course), destination, force=force, sets=sets))
 
 
 @app.command()
@@ -58,6 +60,7 @@ def grade(
         bool, typer.Option("--show-expected", help="Let feedback show expected values of lost questions.")
     ] = False,
     no_sandbox: Annotated[bool, typer.Option("--no-sandbox", help="Run students' code unprotected.")] = False,
+    sets: Sets = None,
     course: Course = None,
 ) -> None:
     """Grade a folder of submissions with nbval."""
@@ -84,6 +87,7 @@ def grade(
         late=late,
         scheduler=scheduler,
         show_expected=show_expected,
+        sets=sets,
     )
     if sys.stderr.isatty():
         from lazy_course.grading.progress import with_bar
@@ -101,15 +105,15 @@ def mark(
     by: Annotated[str, typer.Option(help="Order: all answers to a question, or all of a student.")] = "question",
     anonymous: Annotated[bool, typer.Option("--anonymous", help="Show no names, and another order.")] = False,
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1 (0: any that is free).")] = 0,
-    sets: Annotated[Path | None, typer.Option(help="Folder of problem sets of your own, <stem>.md.")] = None,
+    sets: Sets = None,
     course: Course = None,
 ) -> None:
     """Mark written answers by hand, on a page of this machine; Ctrl-C ends it."""
-    from lazy_course.grading.files import course_root
+    from lazy_course.grading.files import course_root, sets_folder
     from lazy_course.grading.marking import Desk
     from lazy_course.grading.marking_server import MarkingServer, serve
 
-    folder = sets or course_root(course) / "solutions"
+    folder = sets_folder(course_root(course), sets)
     desk = Desk(marks, folder, stems=tuple(stem or ()), by=by, anonymous=anonymous)
     serve(MarkingServer(desk, port), typer.echo)
 
@@ -160,24 +164,45 @@ def export(
 @app.command()
 def lint(
     stems: Annotated[list[str] | None, typer.Argument(metavar="STEM...", help="Problem sets (default: all).")] = None,
+    variants: Annotated[
+        bool, typer.Option("--variants", help="Check the ready variants, every value of each.")
+    ] = False,
+    sets: Sets = None,
     course: Course = None,
 ) -> None:
     """Check problem sets before students see them."""
-    from lazy_course.grading.files import course_root
-    from lazy_course.grading.generate import sources
-    from lazy_course.grading.lint import lint as check
-    from lazy_course.grading.source import read
+    from lazy_course.grading.files import course_root, sets_folder, sources
+    from lazy_course.grading.lint import lint_set as check
+    from lazy_course.grading.source import parse
+    from lazy_course.grading.variants import every
 
     status = 0
-    for path in sources(course_root(course), stems):
-        faults = check(path)
-        problems = read(path)
-        total = sum(question.points for question in problems.questions)
-        typer.echo(f"{path.stem}: {len(problems.questions)} questions, {total:g} points, {len(faults)} faults")
-        for fault in faults:
-            typer.echo(f"  {fault}")
-        status = _PROBLEMS if faults else status
+    for path in sources(sets_folder(course_root(course), sets), stems):
+        for text in every(path) if variants else [path.read_text(encoding="utf-8")]:
+            problems = parse(text, stem=path.stem)
+            faults = check(problems)
+            total = sum(question.points for question in problems.questions)
+            typer.echo(f"{path.stem}: {len(problems.questions)} questions, {total:g} points, {len(faults)} faults")
+            for fault in faults:
+                typer.echo(f"  {fault}")
+            status = _PROBLEMS if faults else status
     raise typer.Exit(status)
+
+
+@app.command()
+def variant(
+    secret: Annotated[Path, typer.Argument(help="File with a secret of 16 bytes or more.")],
+    folder: Annotated[Path, typer.Argument(help="Folder for the sets <stem>.md, outside the course.")],
+    stem: Annotated[list[str] | None, typer.Option(help="This problem set only (may be repeated).")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over sets that are there and differ.")] = False,
+    course: Course = None,
+) -> None:
+    """Make problem sets whose answers differ from the public ones, for release, grade and lint with --sets."""
+    from lazy_course.grading.files import course_root
+    from lazy_course.grading.variants import write
+
+    for path in write(course_root(course), secret, folder, stem, force=force):
+        typer.echo(path)
 
 
 @app.command()

@@ -9,6 +9,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from lazy_course.grading.errors import GradingError
+
 _FONTS = ".cache/matplotlib"
 
 
@@ -21,6 +23,38 @@ def course_root(folder: Path | None = None) -> Path:
     raise FileNotFoundError(
         f"no problem sets in {candidates[0]}: it has no folder solutions/; name the course's folder with --course"
     )
+
+
+def sets_folder(root: Path, sets: Path | None = None) -> Path:
+    """The folder with the sources <stem>.md of the problem sets: an instructor's own, `sets`, or the course's.
+
+    GradingError if `sets` is not a folder, holds no source, or lies in the package, which students get.
+    """
+    if sets is None:
+        return root / "solutions"
+    if not sets.is_dir():
+        raise GradingError(f"--sets {sets} is not a folder; it should hold a source <stem>.md for each problem set")
+    if not any(sets.glob("*.md")):
+        raise GradingError(f"--sets {sets} holds no <stem>.md; `lazy-course variant` makes some to begin with")
+    outside_the_package(sets)
+    return sets
+
+
+def outside_the_package(folder: Path) -> None:
+    """GradingError if `folder` lies in the installed package: students get it, and their code can read it."""
+    if folder.resolve().is_relative_to(Path(__file__).resolve().parents[1]):
+        raise GradingError(f"{folder} lies in the package, which students get; choose a folder outside the course")
+
+
+def sources(folder: Path, stems: list[str] | None = None) -> list[Path]:
+    """The source files in a folder of problem sets, all or those named; GradingError if there are none."""
+    found = sorted(folder.glob("*.md"))
+    wanted = [path for path in found if not stems or path.stem in stems]
+    missing = set(stems or []) - {path.stem for path in found}
+    if missing or not wanted:
+        names = ", ".join(sorted(missing)) or "any problem set"
+        raise GradingError(f"{folder} does not hold {names}; it holds {[path.stem for path in found]}")
+    return wanted
 
 
 def write_atomically(path: Path, content: bytes, mode: int = 0o644) -> None:

@@ -17,10 +17,10 @@ from typing import Any
 
 from distributed import Client
 
-from lazy_course.grading import expected, generate, hand, late, references, report, source, submissions, template
+from lazy_course.grading import expected, hand, late, references, report, source, submissions, template
 from lazy_course.grading.crew import Verdicts, crew, run_all
 from lazy_course.grading.errors import GradingError
-from lazy_course.grading.files import file_name, write_atomically
+from lazy_course.grading.files import file_name, sets_folder, sources, write_atomically
 from lazy_course.grading.isolation import Isolation
 from lazy_course.grading.marks import mark
 from lazy_course.grading.notebooks import to_bytes
@@ -57,6 +57,7 @@ class Settings:
     late: Path | None = None
     scheduler: str | None = None
     show_expected: bool = False
+    sets: Path | None = None
 
 
 def grade(settings: Settings, tell: Tell = print, advance: Advance = _ignore) -> list[dict[str, Any]]:
@@ -68,7 +69,7 @@ def grade(settings: Settings, tell: Tell = print, advance: Advance = _ignore) ->
         raise GradingError("--workers must be at least 1, --timeout above 0 and --attempt at least 0")
     _demand_hidden(settings)
     table = late.read(settings.late)
-    paths = generate.sources(settings.course, list(settings.stems) or None)
+    paths = sources(sets_folder(settings.course, settings.sets), list(settings.stems) or None)
     sets = {path.stem: source.read(path) for path in paths}
     found = submissions.discover(settings.submissions, list(sets))
     if not settings.stems:  # a set that nobody handed in is not due yet, or was the work of another week
@@ -100,6 +101,7 @@ def grade(settings: Settings, tell: Tell = print, advance: Advance = _ignore) ->
 def _demand_hidden(settings: Settings) -> None:
     """GradingError if a folder that a student must not read lies where the sandbox shows the system."""
     secret = [settings.submissions, settings.out, settings.course / "solutions", settings.seed_file]
+    secret.append(settings.sets)
     shown = [path for path in secret if path and settings.isolation.name == Bubblewrap.name and sees(path)]
     if shown:
         raise GradingError(f"{shown[0]} lies in a folder that the sandbox shows to students' code; move it elsewhere")

@@ -13,13 +13,18 @@ from lazy_course.grading.values import decode
 _SEEDS = (101, 202)
 
 
-def lint(path: Path) -> list[str]:
+def lint(path: Path, *, selfchecks: bool = True) -> list[str]:
+    """What is wrong with the problem set in a file, one sentence each; empty if nothing is."""
+    return lint_set(source.read(path), selfchecks=selfchecks)
+
+
+def lint_set(problems: ProblemSet, *, selfchecks: bool = True) -> list[str]:
     """What is wrong with a problem set, one sentence each; empty if nothing is.
 
     Two seeds must give different references, no probe may show one value in all cases, each planted wrong answer
-    must fail its own question and no other, each stub must raise, points must be stated as the metadata say.
+    must fail its own question and no other, each stub must raise, points must be stated as the metadata say, and the
+    self-check of each question must agree with the solution (left out where `selfchecks` is false: it takes longest).
     """
-    problems = source.read(path)
     automatic = problems.automatic
     stubs = {item.id: notebooks.answer_source(item, solved=False) for item in automatic}
     planted = [(item, wrong) for item in automatic for wrong in item.wrongs]
@@ -29,8 +34,14 @@ def lint(path: Path) -> list[str]:
         {"seed": _SEEDS[0], "cells": cells(problems, {item.id: wrong.source}, probes_from=item.id)}
         for item, wrong in planted
     ]
-    one, two, blank, *wrongs = replay(variants)
+    if selfchecks:
+        variants.append({"seed": _SEEDS[0], "cells": cells(problems, {}, selfchecks=True)})
+    replayed = replay(variants)
+    (one, two, blank, *wrongs), printed = [each.payloads for each in replayed], replayed[-1].printed
     found = _stated_points(problems)
+    if selfchecks:
+        wrongs.pop()
+        found += [fault for question in automatic if (fault := disagreement(question.id, printed))]
     for question in automatic:
         found += [f"{question.id}: {fault}" for fault in _references(question, one, two)]
         if question.id in one:
@@ -41,6 +52,21 @@ def lint(path: Path) -> list[str]:
             if fault:
                 found.append(f'{question.id}: the planted answer "{wrong.mistake}" {fault}')
     return found
+
+
+def disagreement(question: str, printed: str) -> str:
+    """What a self-check has against the solution, by what the cells of a solved set printed; "" if nothing."""
+    begin = f"self-check {question}: "
+    faults: list[str] = []
+    for line in printed.splitlines():
+        if line.startswith(begin):
+            verdict = line.removeprefix(begin)
+            agrees = verdict.endswith((" agree", " agrees"))
+            return (
+                "" if agrees else f"{question}: its self-check says of the solution: {(faults or [verdict])[0].strip()}"
+            )
+        faults = [*faults, line] if line.startswith("  not yet: ") else []
+    return f"{question}: its self-check says nothing"
 
 
 def _references(question: Question, one: dict[str, Any], two: dict[str, Any]) -> list[str]:

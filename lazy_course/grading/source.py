@@ -103,7 +103,11 @@ def read(path: Path) -> ProblemSet:
 
 def parse(text: str, *, stem: str) -> ProblemSet:
     """Read and check the text of a source; `stem` names it in messages and in the notebooks."""
-    notebook = jupytext.reads(text, fmt="md:myst")
+    return of_notebook(jupytext.reads(text, fmt="md:myst"), stem=stem)
+
+
+def of_notebook(notebook: nbformat.NotebookNode, *, stem: str) -> ProblemSet:
+    """Check a source that jupytext has read."""
     cells = tuple(_cell(cell, stem) for cell in notebook.cells)
     names = list(dict.fromkeys(cell.question for cell in cells if cell.question))
     if not names:
