@@ -1,4 +1,4 @@
-"""The command line: problem sets (`release`, `grade`, `mark`, `export`, `lint`, `variant`) and experiments (`reproduce`).
+"""The command line: `release`, `grade`, `mark`, `export`, `lint`, `variant`, and, for researchers, `reproduce`.
 
 A mistake on the command line, or in a file that it names, is one line on stderr and exit status 2. What a command
 needs is imported when it runs, so that help and mistakes come at once.
