@@ -41,7 +41,7 @@ def deck(page: str, stem: str) -> str:
     slides = [*_opening(article, title), *_sections(article), _last(stem)]
     body = "\n".join(
         f'<section class="slide {kind}" id="slide-{number}" tabindex="-1">\n<div class="fit">{content}</div>\n'
-        f'<p class="foot"><span>{escape(title)}</span> <span class="place">{number} / {len(slides)}</span></p></section>'
+        f'<p class="foot"><span>{escape(title)}</span> <span>{number} / {len(slides)}</span></p></section>'
         for number, (kind, content) in enumerate(slides, start=1)
     )
     template = (HERE / "deck.html").read_text(encoding="utf-8")
@@ -49,10 +49,9 @@ def deck(page: str, stem: str) -> str:
 
 
 def _opening(article: Tag, title: str) -> Iterator[tuple[str, str]]:
-    """The title with the question of the chapter; the picture that comes before the first section; what will be known."""
-    before = article.section.find_all(["p", "ul", "figure"]) if article.section else []
-    first = article.select_one("section > section")
-    before = [item for item in before if first is None or first not in item.parents]
+    """The title with the question of the chapter, the picture before the first section, and what will be known."""
+    top = article.section
+    before = [item for item in top.find_all(["p", "ul", "figure"]) if item.find_parent("section") is top] if top else []
     question = next((item for item in before if item.name == "p" and item.find_parent("li") is None), None)
     yield "title", f"<h1>{escape(title)}</h1>{question or ''}"
     yield from (_figure(item, title) for item in before if item.name == "figure" and item.img)
@@ -93,7 +92,7 @@ def _beginning(section: Tag, name: str) -> Iterator[tuple[str, str]]:
     """A section without statement or figure: its list, or what it begins with, up to a number of letters."""
     items = section.find_all("li", recursive=True)
     lists = [item for item in items if item.find_parent("section") is section]
-    if len(lists) > 1 and section.get("id") in {"summary"} | {s for s in [section.get("id")] if "not-say" in str(s)}:
+    if len(lists) > 1 and (section.get("id") == "summary" or str(section.get("id")).endswith("not-say")):
         for start in range(0, len(lists), MOST_ITEMS):
             chunk = "".join(map(str, lists[start : start + MOST_ITEMS]))
             yield "", f"<h2>{name}</h2><ul>{chunk}</ul>"
