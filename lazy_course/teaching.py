@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
-from lazy_course.grading import generate, source
+from lazy_course.grading import source
 from lazy_course.grading.files import course_root
 from lazy_course.grading.source import ProblemSet, Question
 
@@ -62,7 +62,7 @@ def problem_sets() -> dict[str, ProblemSet]:
 
     FileNotFoundError where there is no solutions/, as in the students' archive.
     """
-    found = {path.stem: source.read(path) for path in generate.sources(course_root())}
+    found = {path.stem: source.read(path) for path in sorted((course_root() / "solutions").glob("*.md"))}
     taught = [stem for session in plans()[0].sessions for stem in (*session.due, *session.extra)]
     return {stem: found[stem] for stem in dict.fromkeys([*taught, *found])}
 

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from lazy_course.grading import generate, notebooks, source
+from lazy_course.grading import notebooks, source
 from lazy_course.grading.errors import GradingError
 from lazy_course.grading.files import course_root, write_atomically
 from lazy_course.grading.source import ProblemSet
@@ -49,7 +49,7 @@ def _marked(answer: str, wrong: str) -> str:
 
 def write(root: Path, folder: Path, *, again: bool = False, proof: bool = False) -> Iterator[Path]:
     """Write <student>/<stem>.ipynb below `folder` and yield the paths."""
-    sets = {path.stem: source.read(path) for path in generate.sources(root, [WARM_UP, WITH_PROOF])}
+    sets = {stem: source.read(root / "solutions" / f"{stem}.md") for stem in (WARM_UP, WITH_PROOF)}
     if proof:
         handed_in = {"ada": filled(sets[WITH_PROOF], solved(sets[WITH_PROOF]))}
     elif again:
