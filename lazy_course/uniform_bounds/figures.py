@@ -84,7 +84,7 @@ def bounds_beside(gaps: dict[str, Any], steps: dict[str, Any]) -> Figure:
     axis.plot(measured, rows, "k|", markersize=24, markeredgewidth=3, label="measured")
     axis.set(xscale="log", xlabel=r"$\alpha^2\sup_t\|w_\alpha-\bar w_\alpha\|$", yticks=rows, yticklabels=names)
     axis.set_xlim(1e-2, None)
-    axis.legend(loc="upper center", bbox_to_anchor=(0.4, -0.18), ncols=3)
+    axis.legend(loc="upper center", bbox_to_anchor=(0.4, -0.26), ncols=3)
     return fig
 
 
@@ -103,8 +103,9 @@ def onsets(pessimism: dict[str, Any]) -> Figure:
             axis.fill_between(x, np.nanmin(ratios, 1), np.nanmax(ratios, 1), color=line.get_color(), alpha=0.2)
         axis.set(xlabel=label, xticks=x, xticklabels=[str(v) for v in x])
         axis.minorticks_off()
+        axis.set_ylim(bottom=1.5)
     axes[0].set_ylabel("certified threshold / onset")
-    axes[0].legend()
+    axes[0].legend(loc="lower center", ncols=2)
     return fig
 
 
