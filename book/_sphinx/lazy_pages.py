@@ -8,19 +8,21 @@ from typing import Any
 from sphinx.application import Sphinx
 
 PLOTLY = "plotly.min.js"
-PLOT = 'class="plotly-graph-div"'
+# A page with such an element gets the script that makes it move.
+SCRIPTS = {'class="lazy-slider"': "lazy-slider.js", 'class="lazy-moving"': "lazy-moving.js"}
 
 
 def mend(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
     """Leave out thebe's loader, which names another host and declares THEBE_JS_URL twice; mend the bibliography.
 
-    A page with a plotly figure gets plotly's script, from the book's own folder.
+    A page with a figure that moves gets the script for it. Plotly's own, which is large, lies in the book's folder; the
+    page asks for it when a figure comes near the window.
     """
     body = context.get("body", "")
-    if PLOT in body:
-        _copy_plotly(Path(app.outdir) / "_static")
-        # Deferred: it runs before the figure's own script, a module, and neither holds up the text of the page.
-        app.add_js_file(PLOTLY, loading_method="defer")
+    for element, script in SCRIPTS.items():
+        if element in body:
+            _copy_plotly(Path(app.outdir) / "_static")
+            app.add_js_file(script, loading_method="defer")
     scripts = context.get("script_files", [])
     context["script_files"] = [script for script in scripts if not _unwanted(script)]
     if "body" in context:
