@@ -32,7 +32,7 @@ def png(figure: go.Figure) -> bytes:
     for which, axis in (("x", figure.layout.xaxis), ("y", figure.layout.yaxis)):
         _lay_out(ax, which, axis)
     if figure.layout.yaxis.scaleanchor:
-        ax.set_aspect("equal", adjustable="datalim")
+        ax.set_aspect("equal", adjustable="box")
     handles, labels = ax.get_legend_handles_labels()
     if handles:
         fig.legend(handles, labels, loc="outside upper left", ncols=min(len(handles), 4))

@@ -1,5 +1,6 @@
 """What the built pages need beyond their extensions: no script from another host, no page error, valid roles."""
 
+import re
 import shutil
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -10,6 +11,8 @@ from sphinx.application import Sphinx
 PLOTLY = "plotly.min.js"
 # A page with such an element gets the script that makes it move.
 SCRIPTS = {'class="lazy-slider"': "lazy-slider.js", 'class="lazy-moving"': "lazy-moving.js"}
+
+ICONS = re.compile(r'<(?:script|link)[^>]*fontawesome/[^"]*/js/[^>]*>(?:</script>)?\s*')
 
 
 def mend(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
@@ -30,6 +33,19 @@ def mend(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree
         context["body"] = body.replace('role="list" class="citation-list"', 'class="citation-list"')
 
 
+def lighten(app: Sphinx, exception: Exception | None) -> None:
+    """Take out the script of the icons, 1.5 MB before the first letter is drawn: the style sheet draws the same icons.
+
+    The theme's template names it, so it is taken out of the pages that are written.
+    """
+    if exception is None and app.builder.format == "html":
+        for page in Path(app.outdir).rglob("*.html"):
+            text = page.read_text(encoding="utf-8")
+            lighter = ICONS.sub("", text)
+            if lighter != text:
+                page.write_text(lighter, encoding="utf-8")
+
+
 def _copy_plotly(static: Path) -> None:
     """Put the script of the installed plotly, which made the figures of the pages, beside the other scripts."""
     static.mkdir(parents=True, exist_ok=True)
@@ -46,4 +62,5 @@ def _unwanted(script: Any) -> bool:
 def setup(app: Sphinx) -> dict[str, bool]:
     # After the theme and the extensions have added theirs, hence the high priority.
     app.connect("html-page-context", mend, priority=900)
+    app.connect("build-finished", lighten)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
