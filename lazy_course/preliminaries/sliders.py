@@ -1,0 +1,60 @@
+"""The figure of the chapter that a reader moves (it needs plotly, which the bare package does not)."""
+
+import jax.numpy as jnp
+import numpy as np
+import plotly.graph_objects as go
+from IPython.display import HTML
+
+from lazy_course import interactive, style
+from lazy_course.models import RealArray
+from lazy_course.preliminaries import numerics
+
+BLUE, ORANGE = style.COLOURS["blue"], style.COLOURS["orange"]
+
+
+def descents(sizes: tuple[float, ...], *, alt: str, twin: str, horizon: float = 8.0) -> HTML:
+    """The path of descent up to flow time `horizon` with the step size on a slider, beside the flow, in the valley."""
+    start, loss = numerics.valley_start(), numerics.valley_loss()
+    count = round(horizon / min(sizes))
+    choices = {}
+    for size in sizes:
+        # The same number of steps for all, so that one compiled function serves them; then cut at the horizon.
+        path = numerics.descent_path(numerics.valley, start, loss, step=size, steps=count)
+        kept = np.asarray(path)[: round(horizon / size) + 1]
+        look = {
+            "mode": "lines+markers",
+            "marker": {"size": 6, "color": ORANGE},
+            "line": {"color": ORANGE, "width": 1.5},
+        }
+        choices[f"{size:g}"] = [_line(kept, "gradient descent", **look)]
+    flow = numerics.flow_path(numerics.valley, start, loss, times=jnp.linspace(0.0, horizon, 321))
+    # F = norm(h)^2 / 2, so these are the levels of F = 0.05, 0.25, 0.75, 1.75 and of the start.
+    levels = [(2 * value) ** 0.5 for value in (0.05, 0.25, 0.75, 1.75)] + [2.5]
+    fixed = [
+        _line(
+            np.asarray(numerics.valley_level(radius, count=121)),
+            "level lines of F",
+            mode="lines",
+            line={"color": "#9a9a9a", "width": 1.0},
+            showlegend=radius == levels[0],
+        )
+        for radius in levels
+    ]
+    fixed.append(_line(np.asarray(flow), "gradient flow", mode="lines", line={"color": BLUE, "width": 3.5}))
+    return interactive.slider_figure(
+        choices,
+        name="valley-slider",
+        label="step η",
+        alt=alt,
+        x="w₁",
+        y="w₂",
+        twin=twin,
+        fixed=fixed,
+        start=len(sizes) // 2,
+        layout={"height": 500, "xaxis": {"range": (-2.0, 2.0)}, "yaxis": {"range": (-1.5, 1.6)}},
+    )
+
+
+def _line(points: RealArray, name: str, **look: object) -> go.Scatter:
+    xy = np.asarray(points).round(4)
+    return go.Scatter(x=xy[:, 0].tolist(), y=xy[:, 1].tolist(), name=name, **look)
