@@ -10,11 +10,13 @@ export JAX_PLATFORMS ?= cpu
 # No part of the stack may think that it is asked for help or telemetry on a machine without a network.
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
 
-.PHONY: help book serve lab test lint clean exercises picture bench bench-grading
+.PHONY: help book serve lab test lint clean exercises picture bench bench-grading pdf links
 
 help:
 	@echo "make book       build the book into _build/html, every page executed"
 	@echo "make serve      build it and open it on http://127.0.0.1:8000"
+	@echo "make pdf        print the built book into _build/pdf (needs Chromium)"
+	@echo "make links      ask every other site that the book links to (needs the network)"
 	@echo "make lab        open the exercises in JupyterLab"
 	@echo "make test       lint, types, tests, nbval on the solutions, the built site in a browser"
 	@echo "make exercises  make exercises/*.ipynb and solutions/*.ipynb again from solutions/*.md"
@@ -35,6 +37,13 @@ book: $(READY)
 serve: book
 	@echo "The book is on http://127.0.0.1:8000 (Ctrl-C ends it)"
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html 8000
+
+pdf: book
+	$(BIN)/python book/_sphinx/pdf.py
+
+# The links inside the book are tested with it; those to other sites need the network and can fail for their reasons.
+links: book
+	$(BIN)/jupyter-book build . --builder linkcheck
 
 lab: $(READY)
 	$(BIN)/jupyter lab exercises

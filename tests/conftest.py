@@ -10,8 +10,15 @@ import jax
 import pytest
 
 import lazy_course  # noqa: F401  (switches on double precision)
+from tests import status
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+def pytest_configure(config):
+    """Keep the outcomes for the pages of claims and errata; a worker of xdist reports to the main one."""
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(status.Status(), "lazy-status")
 
 
 @pytest.fixture
