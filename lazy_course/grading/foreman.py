@@ -85,6 +85,7 @@ class Foreman:
                     stderr=subprocess.DEVNULL,
                     cwd="/",
                     env=_ENVIRONMENT,
+                    start_new_session=True,
                 )
             self._running = os.getpid(), own, process
             atexit.register(self.close)

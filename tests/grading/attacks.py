@@ -87,7 +87,7 @@ ATTACKS = {
     ),
     "memory": Attack("hoard = bytearray(64 * 2**30)", cause="MemoryError"),
     "memory-of-many": Attack(
-        "import os, time\nfor i in range(8):\n    if os.fork() == 0:\n"
+        "import os, time\nfor i in range(5):\n    if os.fork() == 0:\n"
         "        hoard = bytearray(b'x') * (700 * 2**20)\n        time.sleep(60)\ntime.sleep(60)",
         cause="memory",
     ),
