@@ -13,7 +13,7 @@ export PYDEVD_DISABLE_FILE_VALIDATION := 1
 .PHONY: help book serve lab test lint clean exercises picture bench
 
 help:
-	@echo "make book       build the book into _build/html, every page executed"
+	@echo "make book       build the book into _build/html, every page executed, and a deck of slides a chapter"
 	@echo "make serve      build it and open it on http://127.0.0.1:8000"
 	@echo "make lab        open the exercises in JupyterLab"
 	@echo "make test       lint, types, tests, nbval on the solutions, the built site in a browser"
