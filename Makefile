@@ -13,7 +13,7 @@ export PYDEVD_DISABLE_FILE_VALIDATION := 1
 .PHONY: help book serve lab test lint clean exercises picture bench bench-grading pdf links
 
 help:
-	@echo "make book       build the book into _build/html, every page executed"
+	@echo "make book       build the book into _build/html, every page executed, and a deck of slides a chapter"
 	@echo "make serve      build it and open it on http://127.0.0.1:8000"
 	@echo "make pdf        print the built book into _build/pdf (needs Chromium)"
 	@echo "make links      ask every other site that the book links to (needs the network)"

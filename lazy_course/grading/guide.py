@@ -20,6 +20,7 @@ from lazy_course.grading.files import write_atomically
 
 GRADE = "lazy-course grade submissions --out marks --seed-file secret.txt"
 SAMPLE = "python -m lazy_course.grading.sample submissions"
+NAMES = {"ada": ("Ada", "Ahlers"), "ben": ("Ben", "Bauer"), "chi": ("Chi", "Cao"), "dee": ("Dee", "Diaz")}
 LATE = "policy = [[0, 1.0], [2, 0.8], [7, 0.5]]\n\n[days]\nben = 1\n"
 STEPS = {
     "lint": "lazy-course lint preliminaries",
@@ -34,21 +35,38 @@ STEPS = {
     "late": f"{GRADE} --late late.toml",
     "late gradebook": "cat marks/gradebook.csv",
     "proof": f"{SAMPLE} --proof",
-    "grade proof": f"{GRADE} --stem criterion",
+    "grade proof": GRADE,
     "hand": "cat marks/hand_marks.csv",
     "hand marked": "sed -i 's/,6,,$/,6,5,\"Step 2: say why the limit exists\"/' marks/hand_marks.csv",
-    "marked": f"{GRADE} --stem criterion",
+    "marked": GRADE,
+    "canvas": "lazy-course export canvas marks --roster canvas.csv --title preliminaries=Warm-up",
+    "canvas file": "cat marks/canvas.csv",
+    "moodle": "lazy-course export moodle marks --roster moodle.csv --student-column 'ID number'",
+    "moodle file": "cat marks/moodle-preliminaries.csv",
+    "variant": "lazy-course variant secret.txt mysets --stem preliminaries",
+    "variant lint": "lazy-course lint --sets mysets",
 }
 PAGES = {"grade": ("marks/feedback/ben.html", "marks/class.html")}  # shown as they are after a step
+
+
+def rosters() -> dict[str, str]:
+    """The lists of the made-up class as Canvas and Moodle give them, by file name."""
+    canvas = ["Student,ID,SIS User ID,SIS Login ID,Section,Warm-up (301)", "    Points Possible,,,,,5"]
+    moodle = ["First name,Last name,ID number,Email address"]
+    for number, (login, (first, last)) in enumerate(NAMES.items(), start=11):
+        canvas.append(f'"{last}, {first}",{number},u{number},{login},Lazy training,')
+        moodle.append(f"{first},{last},{login},{login}@example.org")
+    return {"canvas.csv": "\n".join(canvas) + "\n", "moodle.csv": "\n".join(moodle) + "\n"}
 
 
 def run(folder: Path, names: tuple[str, ...] = tuple(STEPS)) -> dict[str, dict[str, Any]]:
     """Run steps in a folder, in order: what each said, its seconds, and the pages that stand there afterwards."""
     place = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "COLUMNS": "120"}
-    (folder / "late.toml").write_text(LATE, encoding="utf-8")
+    for file, text in {"late.toml": LATE, **rosters()}.items():
+        (folder / file).write_text(text, encoding="utf-8")
     found: dict[str, dict[str, Any]] = {}
     for name in names:
-        start = time.monotonic()
+        before, start = _processor(), time.monotonic()
         done = subprocess.run(
             STEPS[name],
             shell=True,
@@ -62,8 +80,14 @@ def run(folder: Path, names: tuple[str, ...] = tuple(STEPS)) -> dict[str, dict[s
         if done.returncode:
             raise RuntimeError(f"the step {name!r} of the guide failed: {done.stdout}")
         pages = {path: (folder / path).read_text(encoding="utf-8") for path in PAGES.get(name, ())}
-        found[name] = {"said": done.stdout, "seconds": round(time.monotonic() - start, 1), "pages": pages}
+        times = {"seconds": round(time.monotonic() - start, 1), "processor": round(_processor() - before, 1)}
+        found[name] = {"said": done.stdout, **times, "pages": pages}
     return found
+
+
+def _processor() -> float:
+    """Seconds of processor that the processes started from here have taken, those that have ended."""
+    return os.times().children_user + os.times().children_system
 
 
 def load() -> dict[str, Any]:
@@ -82,22 +106,21 @@ def page(path: str, title: str) -> str:
     """A page that the grader wrote, in a frame of its own, as HTML."""
     found = {name: text for step in load()["steps"].values() for name, text in step["pages"].items()}
     text = html.escape(found[path], quote=True)
-    return f'<iframe class="lazy-guide" title="{html.escape(title)}" srcdoc="{text}"></iframe>'
+    return f'<div><iframe class="lazy-guide" title="{html.escape(title)}" srcdoc="{text}"></iframe></div>'
 
 
 def clock() -> str:
-    """How long the steps of the record took, in one sentence."""
+    """How much processor time the steps of the record took, in one sentence: that does not depend on other work."""
     record = load()
-    seconds = {name: record["steps"][name]["seconds"] for name in ("lint", "release", "grade", "resume", "grade proof")}
     words = {
         "lint": "checking a set",
         "release": "making the archive",
         "grade": "grading the four warm-ups",
         "resume": "grading again with nothing new",
-        "grade proof": "grading one whole set",
+        "grade proof": "grading one set with a proof",
     }
-    said = ", ".join(f"{words[name]} {value:.0f} s" for name, value in seconds.items())
-    return f"When this record was made, on {record['machine']}: {said}."
+    said = ", ".join(f"{what} {record['steps'][name]['processor']:.0f} s" for name, what in words.items())
+    return f"Processor time of the record, on a machine with {record['machine']}: {said}."
 
 
 def main() -> int:

@@ -63,7 +63,7 @@ def test_the_changelog_is_versioned_and_shown():
     assert "{include} ../CHANGELOG.md" in (ROOT / "book" / "changelog.md").read_text()
 
 
-TEXTS = ("README.md", "CONTRIBUTING.md", "RELEASING.md", "book/teaching.md")
+TEXTS = ("README.md", "CONTRIBUTING.md", "RELEASING.md", "book/grading.md", "book/teaching.md")
 
 
 @pytest.mark.parametrize("name", TEXTS)
