@@ -108,7 +108,7 @@ def searching(visit):
     def search(term):
         seen.page.goto(f"{seen.address}search.html?q={term}")
         seen.page.get_by_text("Search finished").wait_for()
-        # The search asks for the pages that it found, and leaves when the next term comes: those requests may end early.
+        # The search asks for the pages that it found, and leaves when the next term comes: those requests may break.
         assert [fault for fault in seen.faults if not fault.startswith("failed")] == []
         return seen.page.locator("#search-results li a").evaluate_all("links => links.map(link => link.href)")
 
