@@ -21,7 +21,7 @@ from sphinx.util.docutils import SphinxDirective
 ROOT = Path(__file__).resolve().parents[2]
 BLOCK = re.compile(r"^(`{3,}|:{3,})\{prf:(\w+)\}(.*?)^\1\s*$", re.M | re.S)
 CITED = re.compile(r"\{prf:ref\}`(?:[^`<]*<)?([\w-]+)>?`")
-WIDTH, HEIGHT, GAP, ROW = 146, 76, 12, 128
+WIDTH, HEIGHT, GAP, ROW = 128, 76, 10, 128
 ARROW = (
     '<defs><marker id="arrow-{stem}" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" markerHeight="7" '
     'orient="auto"><path d="M0 0 8 4 0 8z" fill="currentColor"/></marker></defs>'
@@ -114,7 +114,7 @@ def _arrow(start: tuple[float, float], end: tuple[float, float], through: bool, 
 def _box(name: str, at: tuple[float, float], title: tuple[str, str], link: str, own: bool) -> str:
     x, y = at
     number, words = (html.escape(text) for text in title)
-    parts = textwrap.wrap(html.unescape(words), 20, max_lines=3, placeholder=" …")
+    parts = textwrap.wrap(html.unescape(words), 18, max_lines=3, placeholder=" …")
     text = "".join(f'<tspan x="{x + WIDTH / 2:.0f}" dy="16">{html.escape(part)}</tspan>' for part in parts)
     kind = "own" if own else "other"
     return (

@@ -16,8 +16,8 @@ pytestmark = pytest.mark.site
 CHAPTERS = [chapter["file"] for part in TOC["parts"] for chapter in part["chapters"]]
 TERMS = {
     "preliminaries": ["adjoint", "polarization", "gronwall", "łojasiewicz", "singular value"],
-    "criterion": ["alignment", "homogeneous", "kappa", "residual", "markov"],
-    "finite_horizon": ["horizon", "gronwall", "travel", "lipschitz", "expansion"],
+    "criterion": ["alignment", "homogeneous", "kappa", "sufficient", "markov"],
+    "finite_horizon": ["horizon", "gronwall", "travel", "lipschitz", "cauchy"],
     "uniform_bounds": ["stability", "discrepancy", "log-cosh", "path length", "cosh"],
     "ntk": ["price", "read-out", "covariance", "bayesian", "contraction"],
     "implicit_bias": ["jensen", "minimizer", "diagonal", "sparse", "transition"],
@@ -83,7 +83,7 @@ def test_every_page_has_a_title_and_a_description(html):
     found = {}
     for page in CHAPTERS:
         text = (html / f"{page}.html").read_text()
-        (title,) = re.findall(r"<title>([^<]+)</title>", text)
+        title = re.search(r"<title>([^<]+)</title>", text).group(1)
         (words,) = re.findall(r'<meta name="description" content="([^"]+)" />', text)
         assert 30 < len(words) <= 260, (page, words)
         assert re.search(r'<meta property="og:title" content="[^"]+" />', text)
@@ -108,7 +108,8 @@ def searching(visit):
     def search(term):
         seen.page.goto(f"{seen.address}search.html?q={term}")
         seen.page.get_by_text("Search finished").wait_for()
-        assert seen.faults == []
+        # The search asks for the pages that it found, and leaves when the next term comes: those requests may break.
+        assert [fault for fault in seen.faults if not fault.startswith("failed")] == []
         return seen.page.locator("#search-results li a").evaluate_all("links => links.map(link => link.href)")
 
     return search
