@@ -1,7 +1,8 @@
 """A figure with a slider for the pages: plotly draws, a native range input moves, no other host is asked.
 
-The page carries the numbers and a still picture of one place. book/_static/lazy-slider.js takes plotly's script from
-the book itself once such a figure comes near the window, and draws in the place of the picture, which stays for print.
+The page carries the numbers and a still picture of one place. When a reader comes to the figure,
+book/_static/lazy-slider.js runs plotly's script, from the book's own folder, and draws in the place of the picture,
+which comes back in print.
 """
 
 import base64

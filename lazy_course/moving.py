@@ -7,27 +7,14 @@ asks for little motion. Without JavaScript and in print the last frame stands.
 import html
 import json
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
 from IPython.display import HTML
-from jaxtyping import Float, Int
+
+from lazy_course.scene import Scene
 
 # The drawings count in tenths of a unit of 400 by 230, so that whole numbers are fine enough.
 WIDE, HIGH = 4000, 2300
-
-
-class Scene(NamedTuple):
-    """A training run in frames: the function and its linearized twin on a grid, all neurons in a plane, both losses."""
-
-    steps: Int[np.ndarray, " frames"]
-    data: Float[np.ndarray, "n 2"]
-    grid: Float[np.ndarray, " g"]
-    trained: Float[np.ndarray, "frames g"]
-    twin: Float[np.ndarray, "frames g"]
-    neurons: Float[np.ndarray, "frames m 2"]
-    loss: Float[np.ndarray, " frames"]
-    twin_loss: Float[np.ndarray, " frames"]
 
 
 PAGE = """<div class="lazy-moving" id="{name}" role="group" aria-label="{alt}">

@@ -10,7 +10,11 @@ from sphinx.application import Sphinx
 
 PLOTLY = "plotly.min.js"
 # A page with such an element gets the script that makes it move.
-SCRIPTS = {'class="lazy-slider"': "lazy-slider.js", 'class="lazy-moving"': "lazy-moving.js"}
+SCRIPTS = {
+    'class="lazy-slider"': "lazy-slider.js",
+    'class="lazy-moving"': "lazy-moving.js",
+    'class="math': "lazy-math.js",
+}
 
 ICONS = re.compile(r'<(?:script|link)[^>]*fontawesome/[^"]*/js/[^>]*>(?:</script>)?\s*')
 
@@ -19,7 +23,7 @@ def mend(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree
     """Leave out thebe's loader, which names another host and declares THEBE_JS_URL twice; mend the bibliography.
 
     A page with a figure that moves gets the script for it. Plotly's own, which is large, lies in the book's folder; the
-    page asks for it when a figure comes near the window.
+    page asks for it when a figure comes near the window. Formulas are set some at a time.
     """
     body = context.get("body", "")
     for element, script in SCRIPTS.items():
@@ -27,7 +31,8 @@ def mend(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree
             _copy_plotly(Path(app.outdir) / "_static")
             app.add_js_file(script, loading_method="defer")
     scripts = context.get("script_files", [])
-    context["script_files"] = [script for script in scripts if not _unwanted(script)]
+    # MathJax, which works longest, runs after all others.
+    context["script_files"] = sorted((s for s in scripts if not _unwanted(s)), key=lambda s: "mathjax" in _name(s))
     if "body" in context:
         # docutils calls the bibliography a list, but its entries are no list items.
         context["body"] = body.replace('role="list" class="citation-list"', 'class="citation-list"')
@@ -53,8 +58,12 @@ def _copy_plotly(static: Path) -> None:
         shutil.copyfile(script, static / PLOTLY)
 
 
+def _name(script: Any) -> str:
+    return str(getattr(script, "filename", script) or "")
+
+
 def _unwanted(script: Any) -> bool:
-    name = str(getattr(script, "filename", script) or "")
+    name = _name(script)
     body = str(getattr(script, "attributes", {}).get("body", ""))
     return "thebe" in name or "THEBE" in body or name.startswith(("http://", "https://", "//"))
 

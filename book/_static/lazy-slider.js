@@ -1,8 +1,9 @@
-// The figures with a slider (lazy_course/interactive.py). The control answers at once; plotly's script, which is large,
-// is asked for once, from the book's own folder, when a figure comes near the window or its slider is used.
+// The figures with a slider (lazy_course/interactive.py). A still picture stands until a hand, a finger or the keyboard
+// comes to the figure. Then plotly's script, which is large, runs; it was fetched from the book's own folder when the
+// figure came near the window.
 (() => {
   const own = document.currentScript.src;
-  let script;
+  let script, ahead;
 
   const plotly = () => {
     script ??= new Promise((resolve, reject) => {
@@ -13,6 +14,13 @@
       document.head.append(element);
     });
     return script;
+  };
+
+  const fetchAhead = () => {
+    if (ahead) return;
+    ahead = document.createElement("link");
+    Object.assign(ahead, { rel: "prefetch", as: "script", href: new URL("plotly.min.js", own).href });
+    document.head.append(ahead);
   };
 
   const prepare = box => {
@@ -44,10 +52,11 @@
       start();
     });
     slider.disabled = false;
+    for (const event of ["pointerenter", "pointerdown", "focusin"]) box.addEventListener(event, start, { once: true });
     new IntersectionObserver((entries, observer) => {
       if (entries.some(entry => entry.isIntersecting)) {
         observer.disconnect();
-        start();
+        fetchAhead();
       }
     }, { rootMargin: "600px" }).observe(box);
   };

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 from lazy_course import descent, linearization, losses, models
 from lazy_course.criterion.numerics import smallest_example
 from lazy_course.models import AnyKey, Scalar
-from lazy_course.moving import Scene
+from lazy_course.scene import Scene
 
 INPUTS = np.linspace(-1.0, 1.0, 5)
 VALUES = np.array([0.4, -0.6, 0.2, 1.0, -0.5])

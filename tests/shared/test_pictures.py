@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 import pytest
 
 from lazy_course import cards, claims, errata, moving, registers, still, style
+from lazy_course.scene import Scene
 from lazy_course.tally import tally
 
 
@@ -77,7 +78,7 @@ def test_a_card_keeps_one_panel_without_letters():
 def scene(steps=(0, 10)):
     grid, frames = np.linspace(-1, 1, 5), len(steps)
     moved = np.linspace(0, 1, frames)[:, None, None] * np.ones((frames, 2, 2))
-    return moving.Scene(
+    return Scene(
         steps=np.asarray(steps),
         data=np.array([[-1.0, 0.0], [1.0, 1.0]]),
         grid=grid,

@@ -29,7 +29,7 @@ def figures(request, visit):
     found = opened.page.locator(".lazy-slider").all()
     assert found, "a chapter without a slider"
     for figure in found:
-        figure.scroll_into_view_if_needed()
+        figure.locator("input").focus()
         figure.and_(opened.page.locator("[data-drawn]")).wait_for()
     return opened, found
 
@@ -114,16 +114,24 @@ def test_without_javascript_the_still_picture_stands(html, browser, address):
     context.close()
 
 
-def test_plotly_is_asked_for_when_a_figure_comes_near(html, browser, address):
-    """The page is there without the large script; using a slider far away is enough to ask for it."""
-    context = browser.new_context(viewport={"width": 1000, "height": 300})
+@pytest.mark.parametrize("by", ["keyboard", "mouse", "finger"])
+def test_plotly_is_asked_for_by_a_hand_at_the_figure(html, browser, address, by):
+    """The large script is fetched ahead near a figure, and runs when a hand comes to it."""
+    context = browser.new_context(viewport={"width": 1000, "height": 300}, has_touch=True)
     page, asked = context.new_page(), []
     page.on("request", lambda request: asked.append(request.url) if "plotly" in request.url else None)
     page.goto(f"{address}book/ntk.html", wait_until="load")
     assert asked == []
-    page.locator("#depth-slider-slider").press("End")
-    page.locator(".lazy-slider[data-drawn] #depth-slider").wait_for()
-    assert len(asked) == 1
+    box = page.locator(".lazy-slider").last
+    box.scroll_into_view_if_needed()
+    page.locator("link[rel=prefetch][href$='plotly.min.js']").wait_for(state="attached")
+    assert page.evaluate("typeof Plotly") == "undefined"
+    assert box.locator(".lazy-slider-still").is_visible()
+    control = box.locator("input")
+    {"keyboard": control.focus, "mouse": box.hover, "finger": control.tap}[by]()
+    box.and_(page.locator("[data-drawn]")).wait_for()
+    assert not box.locator(".lazy-slider-still").is_visible()
+    assert page.locator(".lazy-slider[data-drawn]").count() == 1
     context.close()
 
 
