@@ -87,9 +87,10 @@ ATTACKS = {
     ),
     "memory": Attack("hoard = bytearray(64 * 2**30)", cause="MemoryError"),
     "memory-of-many": Attack(
-        "import os, time\nfor i in range(5):\n    if os.fork() == 0:\n"
-        "        hoard = bytearray(b'x') * (700 * 2**20)\n        time.sleep(60)\ntime.sleep(60)",
+        "import os, time\nfor i in range(8):\n    if os.fork() == 0:\n        hoard = bytearray(700 * 2**20)\n"
+        "        hoard[::4096] = b'x' * (700 * 2**8)\n        time.sleep(60)\ntime.sleep(60)",
         cause="memory",
+        or_stopped=True,
     ),
     "fork-bomb": Attack("import os\nwhile True:\n    os.fork()"),
     "threads": Attack(

@@ -1,5 +1,6 @@
 """The sandbox: hostile submissions, each contained, its cause named, no mark gained, nobody else disturbed."""
 
+import dataclasses
 import os
 import re
 import shutil
@@ -92,6 +93,22 @@ def test_an_attack_is_contained_and_costs_what_it_should(cohort, name):
 def test_nothing_of_an_attack_is_left(cohort):
     left = [p for p in psutil.process_iter(["cmdline"]) if NAP in (p.info["cmdline"] or [])]
     assert left == []
+
+
+def test_memory_of_several_processes_is_added_up(tmp_path):
+    """Three processes of 60 MB each exceed 150 MB, and one alone does not; no walls are needed to look."""
+    walls = Bubblewrap()
+    walls.limits = dataclasses.replace(walls.limits, memory=150 * sandbox.MIB)
+    code = "hoard = bytearray(b'x') * (60 * 2**20); print(flush=True); time.sleep(60)"
+    for forks, found in ((0, ""), (2, "more than 150 MB of memory")):
+        text = "import os, time; " + ("os.fork() and os.fork(); " if forks else "") + code
+        with subprocess.Popen([sys.executable, "-c", text], stdout=subprocess.PIPE) as process:
+            for _ in range(forks + 1):
+                process.stdout.readline()
+            assert found in walls.excess(process.pid, tmp_path)
+            assert bool(walls.excess(process.pid, tmp_path)) == bool(found)
+            for each in reversed(sandbox.family(process.pid)):
+                each.kill()
 
 
 def test_what_a_grader_started_ends_with_it(walls):
