@@ -7,6 +7,8 @@ A page elsewhere in the browser knows neither the secret nor may it read an answ
 import importlib.util
 import json
 import secrets
+import signal
+import threading
 from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -174,11 +176,16 @@ class Handler(BaseHTTPRequestHandler):
 
 def serve(server: MarkingServer, tell: Callable[[str], None]) -> None:
     """Say where the page is, and answer until Ctrl-C; every mark is on disk at any time."""
+    # A KeyboardInterrupt that comes while Python clears up memory is lost: the signal itself is asked for.
+    ended = threading.Event()
+    before = signal.signal(signal.SIGINT, lambda *_: ended.set())
     try:
         tell(f"{server.desk.summary()}\nThe page is {server.address} (Ctrl-C ends it)")
-        server.serve_forever()
-    except KeyboardInterrupt:
-        pass
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        while not ended.wait(1.0):  # without a time it could not be interrupted on Windows
+            pass
+        server.shutdown()
     finally:
+        signal.signal(signal.SIGINT, before)
         server.server_close()
     tell(f"{server.desk.summary()}; `lazy-course grade` takes them over")

@@ -95,6 +95,8 @@ def test_a_folder_is_enough(browser, html):
     context = browser.new_context()
     page = context.new_page()
     page.goto((html / PAGE).as_uri())
+    # Until its formulas are set, the page moves below the pointer.
+    page.evaluate("() => window.MathJax.startup.promise.then(() => true)")
     page.locator(OTHER).first.hover()
     assert "Theorem" in preview(page).inner_text()
     context.close()
