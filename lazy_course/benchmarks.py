@@ -59,11 +59,14 @@ def grading() -> str:
     machine, versions, settings, memory = (found[key] for key in ("machine", "versions", "settings", "memory"))
     ours, peer = (", ".join(f"{name} {number}" for name, number in versions[side].items()) for side in ("ours", "peer"))
     first, last = ({kind: values[i] for kind, values in memory.items()} for i in (0, -1))
+    halves = " and ".join(f"{part:.3g} s" for part in found["parts"]["peer"])
     return (
         f"Machine: {machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB, {machine['system']}, "
         f"Python {machine['python']}. Here: {ours}. The peer: {peer}. Here all {settings['submissions']} submissions "
         f"were graded, {60 / found['seconds']['ours']:.0f} a minute, start and end of the command included. The peer "
-        f"graded {settings['sample']} of them in either way, half before and half after; its start is not counted. "
+        f"graded {settings['sample']} of them in either way, half before and half after; its start is not "
+        f"counted; alone it took {halves} "
+        f"in the two halves. "
         f"Both gave every student the points that the answers are worth. The grader's memory was "
         f"{first['grader']:.0f} MiB over the first fifth of the cohort and {last['grader']:.0f} MiB over the last; "
         f"with its workers and the students' kernels, {first['family']:.0f} MiB and {last['family']:.0f} MiB."

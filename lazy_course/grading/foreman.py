@@ -114,8 +114,9 @@ def _parts(own: socket.socket, deadline: float) -> Iterator[bytes]:
 def _end(worker: int) -> None:
     """Kill a worker and what it started."""
     for kill in (os.killpg, os.kill):  # the second for one that has no group of its own yet
-        with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # gone, and its number given away
             kill(worker, signal.SIGKILL)
+            return
 
 
 FOREMAN = Foreman()

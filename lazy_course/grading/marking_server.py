@@ -14,7 +14,6 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from lazy_course.grading import hand, marking_page
 from lazy_course.grading.errors import GradingError
@@ -90,7 +89,7 @@ class Handler(BaseHTTPRequestHandler):
         length = self.headers.get("Content-Length", "")
         if entry is None:
             self._refuse(HTTPStatus.NOT_FOUND)
-        elif origin is None or urlsplit(origin).netloc not in self.server.hosts:
+        elif origin is None or origin not in {f"http://{host}" for host in self.server.hosts}:
             self._refuse(HTTPStatus.FORBIDDEN)
         elif self.headers.get_content_type() != "application/json":
             self._refuse(HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
@@ -147,7 +146,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.headers.get("Host") not in self.server.hosts:
             self._refuse(HTTPStatus.MISDIRECTED_REQUEST)
             return None
-        _, _, path = urlsplit(self.path).path.partition("/")
+        _, _, path = self.path.partition("?")[0].partition("/")
         token, slash, rest = path.partition("/")
         if not slash or not secrets.compare_digest(token.encode(), self.server.token.encode()):
             self._refuse(HTTPStatus.NOT_FOUND)

@@ -88,6 +88,7 @@ if (desk) {
   }
 
   function step(by) {
+    if (!points.value && by < 0) return; // no mark is not zero points
     const value = Number(number(points.value)) || 0;
     points.value = String(Math.min(most, Math.max(0, value + by)));
     later();
@@ -106,6 +107,7 @@ if (desk) {
       if (event.key === 'Enter' && event.ctrlKey) { event.preventDefault(); go('open'); }
       return;
     }
+    if (event.target.closest('.answer') && /^Arrow(Up|Down)$/.test(event.key)) return; // it scrolls
     if (event.ctrlKey || (event.key === 'Enter' && event.target.closest('a, button, summary'))) return;
     if (event.target === points) {
       if (event.key === 'Escape') points.blur();
