@@ -115,5 +115,6 @@ def test_a_page_of_the_book_opens_as_a_notebook(lab, browser):
     page = context.new_page()
     page.goto(f"{lab}lab/tree/errata.md")
     page.locator(".jp-Notebook .jp-MarkdownCell h1").first.wait_for(timeout=60_000)
-    assert page.locator(".jp-Notebook .jp-CodeCell").filter(has_text="errata.as_markdown").count() > 0
+    # JupyterLab puts the cells in place one after the other.
+    page.locator(".jp-Notebook .jp-CodeCell").filter(has_text="errata.as_markdown").first.wait_for(timeout=60_000)
     context.close()
