@@ -98,6 +98,19 @@ def slider_figure(
     )
 
 
+def line(x: Any, y: Any, name: str, **look: Any) -> go.Scatter:
+    """Return a line through the points (x, y), plotly's `line` set to `look` (color, width, dash).
+
+    Numbers are kept to five digits, since a page carries them for every place of a slider; nan breaks the line.
+    """
+    return go.Scatter(x=short(x), y=short(y), mode="lines", name=name, line=look)
+
+
+def short(values: Any) -> list[float]:
+    """Return a list of numbers to five digits."""
+    return [float(f"{value:.5g}") for value in np.asarray(values)]
+
+
 def _coloured(trace: BaseTraceType, index: int) -> BaseTraceType:
     """A copy of a trace; a line of no colour gets the index-th of the book, and keeps it at every place."""
     copied = type(trace)(trace)

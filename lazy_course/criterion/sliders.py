@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 
-import numpy as np
 import plotly.graph_objects as go
 from IPython.display import HTML
 
 from lazy_course import interactive, style
 from lazy_course.criterion.training import Opening
+from lazy_course.interactive import line
 
 BLUE, VERMILION = style.COLOURS["blue"], style.COLOURS["vermilion"]
 
@@ -16,8 +16,8 @@ def fits(runs: Mapping[float, Opening], *, alt: str, twin: str) -> HTML:
     """The trained function and its linearized twin with alpha, the key of a run, on a slider."""
     choices = {
         f"{alpha:g}": [
-            _line(run.grid, run.twin, "linearized twin", VERMILION, width=3, dash="dash"),
-            _line(run.grid, run.trained, "trained", BLUE, width=3),
+            line(run.grid, run.twin, "linearized twin", color=VERMILION, width=3, dash="dash"),
+            line(run.grid, run.trained, "trained", color=BLUE, width=3),
         ]
         for alpha, run in runs.items()
     }
@@ -27,8 +27,3 @@ def fits(runs: Mapping[float, Opening], *, alt: str, twin: str) -> HTML:
     return interactive.slider_figure(
         choices, name="fits-slider", label="scale α", alt=alt, x="input z", y="output", twin=twin, fixed=[data]
     )
-
-
-def _line(x: np.ndarray, y: np.ndarray, name: str, colour: str, **look: object) -> go.Scatter:
-    line = {"color": colour, **look}
-    return go.Scatter(x=x.round(4).tolist(), y=y.round(4).tolist(), mode="lines", name=name, line=line)

@@ -6,6 +6,7 @@ import plotly.graph_objects as go
 from IPython.display import HTML
 
 from lazy_course import interactive, style
+from lazy_course.interactive import line, short
 from lazy_course.ntk import recursions
 from lazy_course.ntk.angles import Cosines
 from lazy_course.ntk.random_features import Section
@@ -25,8 +26,8 @@ def random_kernels(section: Section, *, alt: str, twin: str, drawn: int = 8) -> 
     for m, draws in zip(section.widths, np.asarray(section.draws), strict=True):
         low, high = np.quantile(draws, (0.05, 0.95), axis=0)
         band = go.Scatter(
-            x=_short(np.concatenate([angles, angles[::-1]])),
-            y=_short(np.concatenate([high, low[::-1]])),
+            x=short(np.concatenate([angles, angles[::-1]])),
+            y=short(np.concatenate([high, low[::-1]])),
             fill="toself",
             fillcolor=ORANGE,
             line={"width": 0, "color": ORANGE},
@@ -36,9 +37,9 @@ def random_kernels(section: Section, *, alt: str, twin: str, drawn: int = 8) -> 
         )
         lines = np.concatenate([np.append(row, np.nan) for row in draws[:drawn]])
         places = np.tile(np.append(angles, np.nan), drawn)
-        some = _line(places, lines, f"{drawn} draws", color=VERMILION, width=1.2)
+        some = line(places, lines, f"{drawn} draws", color=VERMILION, width=1.2)
         choices[f"{m}"] = [band, some]
-    limit = _line(angles, np.asarray(section.limit), "limit m → ∞", color="#000000", width=3, dash="dash")
+    limit = line(angles, np.asarray(section.limit), "limit m → ∞", color="#000000", width=3, dash="dash")
     return interactive.slider_figure(
         choices,
         name="width-slider",
@@ -65,7 +66,7 @@ def depths(numbers: tuple[int, ...], *, alt: str, twin: str, count: int = 61) ->
         ntk, nngp = 1 - defect + gate * ntk, 1 - defect
         if depth in numbers:
             choices[f"{depth}"] = [
-                _line(
+                line(
                     angles,
                     np.asarray(nngp[0]),
                     "only the read-out trained (NNGP)",
@@ -73,7 +74,7 @@ def depths(numbers: tuple[int, ...], *, alt: str, twin: str, count: int = 61) ->
                     width=3,
                     dash="dash",
                 ),
-                _line(angles, np.asarray(ntk[0] / ntk[0, 0]), "all layers trained (NTK)", color=BLUE, width=3),
+                line(angles, np.asarray(ntk[0] / ntk[0, 0]), "all layers trained (NTK)", color=BLUE, width=3),
             ]
     return interactive.slider_figure(
         choices,
@@ -85,12 +86,3 @@ def depths(numbers: tuple[int, ...], *, alt: str, twin: str, count: int = 61) ->
         twin=twin,
         layout={"xaxis": QUARTERS, "yaxis": {"range": (-0.12, 1.05)}},
     )
-
-
-def _line(x: np.ndarray, y: np.ndarray, name: str, **look: object) -> go.Scatter:
-    return go.Scatter(x=_short(x), y=_short(y), mode="lines", name=name, line=look)
-
-
-def _short(values: np.ndarray) -> list[float | None]:
-    """Four decimals; a gap in a line is a null."""
-    return [None if np.isnan(value) else round(float(value), 4) for value in values]

@@ -2,11 +2,10 @@
 
 import jax.numpy as jnp
 import numpy as np
-import plotly.graph_objects as go
 from IPython.display import HTML
 
 from lazy_course import interactive, style
-from lazy_course.models import RealArray
+from lazy_course.interactive import line
 from lazy_course.preliminaries import numerics
 
 BLUE, ORANGE = style.COLOURS["blue"], style.COLOURS["orange"]
@@ -21,26 +20,16 @@ def descents(sizes: tuple[float, ...], *, alt: str, twin: str, horizon: float = 
         # The same number of steps for all, so that one compiled function serves them; then cut at the horizon.
         path = numerics.descent_path(numerics.valley, start, loss, step=size, steps=count)
         kept = np.asarray(path)[: round(horizon / size) + 1]
-        look = {
-            "mode": "lines+markers",
-            "marker": {"size": 6, "color": ORANGE},
-            "line": {"color": ORANGE, "width": 1.5},
-        }
-        choices[f"{size:g}"] = [_line(kept, "gradient descent", **look)]
+        descent = line(kept[:, 0], kept[:, 1], "gradient descent", color=ORANGE, width=1.5)
+        choices[f"{size:g}"] = [descent.update(mode="lines+markers", marker={"size": 6, "color": ORANGE})]
     flow = numerics.flow_path(numerics.valley, start, loss, times=jnp.linspace(0.0, horizon, 321))
     # F = norm(h)^2 / 2, so these are the levels of F = 0.05, 0.25, 0.75, 1.75 and of the start.
     levels = [(2 * value) ** 0.5 for value in (0.05, 0.25, 0.75, 1.75)] + [2.5]
-    fixed = [
-        _line(
-            np.asarray(numerics.valley_level(radius, count=121)),
-            "level lines of F",
-            mode="lines",
-            line={"color": "#9a9a9a", "width": 1.0},
-            showlegend=radius == levels[0],
-        )
-        for radius in levels
-    ]
-    fixed.append(_line(np.asarray(flow), "gradient flow", mode="lines", line={"color": BLUE, "width": 3.5}))
+    rings = [np.asarray(numerics.valley_level(radius, count=121)) for radius in levels]
+    fixed = [line(ring[:, 0], ring[:, 1], "level lines of F", color="#9a9a9a", width=1) for ring in rings]
+    for other in fixed[1:]:
+        other.update(showlegend=False)
+    fixed.append(line(flow[:, 0], flow[:, 1], "gradient flow", color=BLUE, width=3.5))
     return interactive.slider_figure(
         choices,
         name="valley-slider",
@@ -53,8 +42,3 @@ def descents(sizes: tuple[float, ...], *, alt: str, twin: str, horizon: float = 
         start=len(sizes) // 2,
         layout={"height": 500, "xaxis": {"range": (-2.0, 2.0)}, "yaxis": {"range": (-1.5, 1.6)}},
     )
-
-
-def _line(points: RealArray, name: str, **look: object) -> go.Scatter:
-    xy = np.asarray(points).round(4)
-    return go.Scatter(x=xy[:, 0].tolist(), y=xy[:, 1].tolist(), name=name, **look)

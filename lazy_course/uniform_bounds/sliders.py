@@ -1,10 +1,10 @@
 """The figure of the chapter that a reader moves (it needs plotly, which the bare package does not)."""
 
 import numpy as np
-import plotly.graph_objects as go
 from IPython.display import HTML
 
 from lazy_course import interactive, style
+from lazy_course.interactive import line
 from lazy_course.uniform_bounds.surface import Settled
 
 TITLES = ("start (0, 0): the rank jumps", "start (1, 0): rank 2")
@@ -19,10 +19,10 @@ def two_starts(degenerate: Settled, regular: Settled, *, alt: str, twin: str) ->
         traces = []
         for settled, title, (colour, dash) in zip((degenerate, regular), TITLES, looks, strict=True):
             gap = np.linalg.norm(settled.params[at] - settled.linearized_params[at], axis=1)[1::3]
-            traces.append(_line(settled.times[at][1::3], gap, title, color=colour, dash=dash, width=3))
-        traces.append(
-            _line(np.array([0.1, end]), np.full(2, alpha**-2.0), "1/α²", color="#6a6a6a", dash="dot", width=2)
-        )
+            traces.append(
+                line(settled.times[at][1::3], np.where(gap > 0, gap, np.nan), title, color=colour, dash=dash, width=3)
+            )
+        traces.append(line(np.array([0.1, end]), np.full(2, alpha**-2.0), "1/α²", color="#6a6a6a", dash="dot", width=2))
         choices[f"{alpha:g}"] = traces
     return interactive.slider_figure(
         choices,
@@ -38,9 +38,3 @@ def two_starts(degenerate: Settled, regular: Settled, *, alt: str, twin: str) ->
             "yaxis": {"type": "log", "range": (-5.0, 0.6), "exponentformat": "power", "dtick": 1},
         },
     )
-
-
-def _line(x: np.ndarray, y: np.ndarray, name: str, **look: object) -> go.Scatter:
-    kept = (x > 0) & (y > 0)
-    values = {"x": [float(f"{v:.4g}") for v in x[kept]], "y": [float(f"{v:.4g}") for v in y[kept]]}
-    return go.Scatter(**values, mode="lines", name=name, line=look)
