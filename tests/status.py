@@ -4,22 +4,19 @@ A file of another tree is replaced; one of the same tree is completed. A run tha
 (-k, -m, an id with brackets) or that stopped early says nothing about whole tests, so it leaves nothing.
 """
 
-import importlib.util
 import json
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.house.rules import ROOT, extension
+
 WORST = ("passed", "skipped", "failed")
 
 
 def tree_fingerprint(root: Path) -> str:
     """The fingerprint that the build compares with, from the build's own code."""
-    spec = importlib.util.spec_from_file_location("build_of_the_book", ROOT / "book" / "_sphinx" / "build.py")
-    build = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(build)
-    return build.tree_fingerprint(root)
+    return extension("build").tree_fingerprint(root)
 
 
 def record(outcomes: dict[str, str], nodeid: str, outcome: str) -> None:

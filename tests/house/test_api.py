@@ -1,15 +1,12 @@
 """The reference of the package: every public module stands in it once, and its text is what the source says."""
 
-import importlib.util
 import re
 
 import pytest
 
-from tests.house.rules import ROOT
+from tests.house.rules import ROOT, extension
 
-SPEC = importlib.util.spec_from_file_location("book_api", ROOT / "book" / "_sphinx" / "api.py")
-api = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(api)
+api = extension("api")
 
 
 def test_every_module_stands_in_the_reference_once():

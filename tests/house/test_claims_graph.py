@@ -1,15 +1,11 @@
 """The arrows between the statements: those of the register, which knows at least what the proofs name."""
 
-import importlib.util
-
 import pytest
 
 from lazy_course import registers
-from tests.house.rules import ROOT
+from tests.house.rules import ROOT, extension
 
-SPEC = importlib.util.spec_from_file_location("book_claims_graph", ROOT / "book" / "_sphinx" / "claims_graph.py")
-graph = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(graph)
+graph = extension("claims_graph")
 
 
 @pytest.mark.parametrize("stem", registers.chapters())

@@ -1,6 +1,5 @@
 """The outcomes of the tests reach the pages of claims and errata if, and only if, they belong to this tree."""
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -9,15 +8,7 @@ import pytest
 
 from lazy_course import claims, errata, registers
 from tests import status
-from tests.house.rules import ROOT
-
-
-def extension(name):
-    spec = importlib.util.spec_from_file_location(f"book_{name}", ROOT / "book" / "_sphinx" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
+from tests.house.rules import ROOT, extension
 
 links = extension("register_links")
 

@@ -1,6 +1,5 @@
 """The doors out of the book: notebooks that open and run, buttons that need an address, search, cards."""
 
-import importlib.util
 import re
 import types
 
@@ -8,7 +7,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from tests.house.rules import ROOT
+from tests.house.rules import ROOT, extension
 from tests.site.test_pages import TOC
 
 pytestmark = pytest.mark.site
@@ -24,11 +23,7 @@ TERMS = {
 }
 
 
-def doors():
-    spec = importlib.util.spec_from_file_location("book_doors", ROOT / "book" / "_sphinx" / "doors.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+doors = extension("doors")
 
 
 def links(html, page):
@@ -73,9 +68,9 @@ def test_with_an_address_the_buttons_open():
         config = types.SimpleNamespace(
             html_theme_options={"repository_url": url, "launch_buttons": {"binderhub_url": "b"}}
         )
-        doors().open_or_close(None, config)
+        doors.open_or_close(None, config)
         options = config.html_theme_options
-        assert [options[name] for name in doors().SOURCE_BUTTONS] == [bool(url)] * 3
+        assert [options[name] for name in doors.SOURCE_BUTTONS] == [bool(url)] * 3
         assert bool(options["launch_buttons"]) == bool(url)
 
 

@@ -1,6 +1,5 @@
 """The decks of slides in Chromium: keys move, formulas are set, nothing is cut off, no other host is asked."""
 
-import importlib.util
 import re
 
 import pytest
@@ -10,9 +9,7 @@ from tests.house import rules
 
 pytestmark = pytest.mark.site
 
-SPEC = importlib.util.spec_from_file_location("slides", rules.ROOT / "book" / "_sphinx" / "slides.py")
-slides = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(slides)
+slides = rules.extension("slides")
 
 # Walks through a deck with the keyboard and returns the slides on which something is cut off or set too small.
 WALK = """() => {
