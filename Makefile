@@ -10,16 +10,19 @@ export JAX_PLATFORMS ?= cpu
 # No part of the stack may think that it is asked for help or telemetry on a machine without a network.
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
 
-.PHONY: help book serve lab test lint clean exercises picture bench
+.PHONY: help book serve lab test lint clean exercises picture bench bench-grading pdf links
 
 help:
-	@echo "make book       build the book into _build/html, every page executed"
+	@echo "make book       build the book into _build/html, every page executed, and a deck of slides a chapter"
 	@echo "make serve      build it and open it on http://127.0.0.1:8000"
+	@echo "make pdf        print the built book into _build/pdf (needs Chromium)"
+	@echo "make links      ask every other site that the book links to (needs the network)"
 	@echo "make lab        open the exercises in JupyterLab"
 	@echo "make test       lint, types, tests, nbval on the solutions, the built site in a browser"
 	@echo "make exercises  make exercises/*.ipynb and solutions/*.ipynb again from solutions/*.md"
 	@echo "make picture    draw book/_static/lazy.png again"
 	@echo "make bench      time the kernels; PEER=/path/to/python times neural-tangents beside them and writes the record"
+	@echo "make bench-grading NBGRADER=/path/to/python   time the grader beside nbgrader and write its part of the record"
 	@echo "make clean      remove what was built (the environment in .venv stays)"
 
 $(READY): requirements.lock pyproject.toml
@@ -35,6 +38,13 @@ serve: book
 	@echo "The book is on http://127.0.0.1:8000 (Ctrl-C ends it)"
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html 8000
 
+pdf: book
+	$(BIN)/python book/_sphinx/pdf.py
+
+# The links inside the book are tested with it; those to other sites need the network and can fail for their reasons.
+links: book
+	$(BIN)/jupyter-book build . --builder linkcheck
+
 lab: $(READY)
 	$(BIN)/jupyter lab exercises
 
@@ -46,9 +56,13 @@ picture: $(READY)
 	$(BIN)/python -c "import jax; from lazy_course.criterion import figures, training; \
 	  figures.opening(training.opening_pair(jax.random.key(0))).savefig('book/_static/lazy.png', dpi=100)"
 
-# PEER is the Python of an environment with neural-tangents 0.6.5; book/benchmarks.md says how to make one.
+# PEER is the Python of an environment with neural-tangents 0.6.5; book/benchmarks.md says how to make one, and how to
+# make NBGRADER, that of an environment with nbgrader 0.9.6.
 bench: $(READY)
 	$(BIN)/python -m tests.benchmarks.run $(if $(PEER),--peer $(PEER))
+
+bench-grading: $(READY)
+	$(BIN)/python -m tests.benchmarks.run --nbgrader $(NBGRADER)
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -17,6 +17,11 @@ WHAT = {
     "closed forms": "kernels of infinite width: n = {n}, d = {d}, {depth} hidden ReLU layers",
     "predictions": "mean and covariance at {times} times: {n} training and {m} test points, kernels included",
 }
+GRADED = (
+    "one of {submissions} submissions graded in the sandbox, {workers} workers; {questions} one-line questions and an "
+    "import of JAX; {peer}"
+)
+RUNS = {"peer": "the peer as it comes, one process", "peer_twice": "two processes of the peer side by side"}
 WAYS = ("jacobian", "pairs", "gram")
 
 
@@ -28,16 +33,48 @@ def load() -> dict[str, Any]:
 def table() -> str:
     """The medians of both sides and their ratios, as MyST text."""
     record = load()
-    lines = ["| task | neural-tangents | here | ratio | asked for |", "| --- | ---: | ---: | ---: | ---: |"]
+    lines = ["| task | peer | its time | here | ratio | asked for |", "| --- | --- | ---: | ---: | ---: | ---: |"]
+    name_of_peer = f"neural-tangents {record['versions']['peer']['neural-tangents']}"
     for name, task in record["tasks"].items():
         what = WHAT[name].format(**record["settings"]["tasks"][name])
-        seconds = [_seconds(task[side]["median"]) for side in ("peer", "ours")]
-        lines.append(f"| {what} | {seconds[0]} | {seconds[1]} | **{task['ratio']:.3g}** | {task['target']:g} |")
+        seconds = " | ".join(_seconds(task[side]["median"]) for side in ("peer", "ours"))
+        lines.append(f"| {what} | {name_of_peer} | {seconds} | **{task['ratio']:.3g}** | {task['target']:g} |")
+    grading = record["grading"]
+    name_of_peer = f"nbgrader {grading['versions']['peer']['nbgrader']}"
+    for mode, words in RUNS.items():
+        what = GRADED.format(peer=words, **grading["settings"])
+        seconds = " | ".join(_seconds(grading["seconds"][side]) for side in (mode, "ours"))
+        asked = f"{grading['target']:g}" if mode == "peer" else ""
+        lines.append(f"| {what} | {name_of_peer} | {seconds} | **{_ratio_of(grading, mode):.3g}** | {asked} |")
     return "\n".join(lines)
 
 
+def _ratio_of(grading: dict[str, Any], mode: str) -> float:
+    return float(grading["seconds"][mode] / grading["seconds"]["ours"])
+
+
+def grading() -> str:
+    """Where, with what and how the graders were compared, and the memory of ours over the cohort, as one paragraph."""
+    found = load()["grading"]
+    machine, versions, settings, memory = (found[key] for key in ("machine", "versions", "settings", "memory"))
+    ours, peer = (", ".join(f"{name} {number}" for name, number in versions[side].items()) for side in ("ours", "peer"))
+    first, last = ({kind: values[i] for kind, values in memory.items()} for i in (0, -1))
+    halves = " and ".join(f"{part:.3g} s" for part in found["parts"]["peer"])
+    return (
+        f"Machine: {machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB, {machine['system']}, "
+        f"Python {machine['python']}. Here: {ours}. The peer: {peer}. Here all {settings['submissions']} submissions "
+        f"were graded, {60 / found['seconds']['ours']:.0f} a minute, start and end of the command included. The peer "
+        f"graded {settings['sample']} of them in either way, half before and half after; its start is not "
+        f"counted; alone it took {halves} "
+        f"in the two halves. "
+        f"Both gave every student the points that the answers are worth. The grader's memory was "
+        f"{first['grader']:.0f} MiB over the first fifth of the cohort and {last['grader']:.0f} MiB over the last; "
+        f"with its workers and the students' kernels, {first['family']:.0f} MiB and {last['family']:.0f} MiB."
+    )
+
+
 def circumstances() -> str:
-    """Where, with what and how the record was made, as one paragraph."""
+    """Where, with what and how the kernels' part of the record was made, as one paragraph."""
     record = load()
     machine, versions, settings = record["machine"], record["versions"], record["settings"]
     ours, peer = (", ".join(f"{name} {number}" for name, number in versions[side].items()) for side in ("ours", "peer"))

@@ -1,10 +1,12 @@
-"""The command line: `lazy-course release`, `grade`, `lint` and, for researchers, `reproduce`.
+"""The command line: `release`, `grade`, `mark`, `export`, `lint`, `variant`, and, for researchers, `reproduce`.
 
 A mistake on the command line, or in a file that it names, is one line on stderr and exit status 2. What a command
 needs is imported when it runs, so that help and mistakes come at once.
 """
 
+import enum
 import importlib
+import importlib.util
 import inspect
 import sys
 from collections.abc import Callable
@@ -21,6 +23,7 @@ app = typer.Typer(
 )
 
 Course = Annotated[Path | None, typer.Option(help="Folder of the course (default: here, or where it is installed).")]
+Sets = Annotated[Path | None, typer.Option(help="Folder of problem sets of your own, <stem>.md, in place of ours.")]
 _PROBLEMS = 1  # exit status of a command that ran and found something wrong
 
 
@@ -33,13 +36,14 @@ def _course() -> None:
 def release(
     destination: Annotated[Path, typer.Argument(metavar="DEST", help="A .zip file to write, or a folder for it.")],
     force: Annotated[bool, typer.Option("--force", help="Write over an archive that is there.")] = False,
+    sets: Sets = None,
     course: Course = None,
 ) -> None:
     """Make the archive that students get: exercises, environment and how to start."""
     from lazy_course.grading.files import course_root
     from lazy_course.grading.release import release as make
 
-    typer.echo(make(course_root(course), destination, force=force))
+    typer.echo(make(course_root(course), destination, force=force, sets=sets))
 
 
 @app.command()
@@ -54,7 +58,11 @@ def grade(
     scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler whose workers run them.")] = None,
     timeout: Annotated[float, typer.Option(help="Seconds that one cell may take.")] = 60.0,
     late: Annotated[Path | None, typer.Option(help="TOML table of due times and of what late days cost.")] = None,
+    show_expected: Annotated[
+        bool, typer.Option("--show-expected", help="Let feedback show expected values of lost questions.")
+    ] = False,
     no_sandbox: Annotated[bool, typer.Option("--no-sandbox", help="Run students' code unprotected.")] = False,
+    sets: Sets = None,
     course: Course = None,
 ) -> None:
     """Grade a folder of submissions with nbval."""
@@ -80,6 +88,8 @@ def grade(
         timeout=timeout,
         late=late,
         scheduler=scheduler,
+        show_expected=show_expected,
+        sets=sets,
     )
     if sys.stderr.isatty():
         from lazy_course.grading.progress import with_bar
@@ -91,26 +101,110 @@ def grade(
 
 
 @app.command()
+def mark(
+    marks: Annotated[Path, typer.Argument(metavar="MARKS", help="Folder that `grade` wrote, its --out.")],
+    stem: Annotated[list[str] | None, typer.Option(help="Mark this problem set only (may be repeated).")] = None,
+    by: Annotated[str, typer.Option(help="Order: all answers to a question, or all of a student.")] = "question",
+    anonymous: Annotated[bool, typer.Option("--anonymous", help="Show no names, and another order.")] = False,
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1 (0: any that is free).")] = 0,
+    sets: Sets = None,
+    course: Course = None,
+) -> None:
+    """Mark written answers by hand, on a page of this machine; Ctrl-C ends it."""
+    from lazy_course.grading.files import course_root, sets_folder
+    from lazy_course.grading.marking import Desk
+    from lazy_course.grading.marking_server import MarkingServer, serve
+
+    folder = sets_folder(course_root(course), sets)
+    desk = Desk(marks, folder, stems=tuple(stem or ()), by=by, anonymous=anonymous)
+    serve(MarkingServer(desk, port), typer.echo)
+
+
+class Lms(enum.StrEnum):
+    """Whose import of grades the exported file is for."""
+
+    canvas = "canvas"
+    moodle = "moodle"
+
+
+@app.command()
+def export(
+    lms: Annotated[Lms, typer.Argument(help="The learning management system.")],
+    marks: Annotated[Path, typer.Argument(metavar="MARKS", help="Folder that `grade` wrote, its --out.")],
+    roster: Annotated[Path, typer.Option(help="CSV: the gradebook exported from Canvas, or Moodle's participants.")],
+    student_column: Annotated[
+        str | None, typer.Option(help='Its column with the folder names ("SIS Login ID" or "Email address").')
+    ] = None,
+    stem: Annotated[list[str] | None, typer.Option(help="This problem set only (may be repeated).")] = None,
+    title: Annotated[
+        list[str] | None, typer.Option(metavar="STEM=TITLE", help="The set's assignment in Canvas (may be repeated).")
+    ] = None,
+    unfinished: Annotated[bool, typer.Option("--unfinished", help="Also with answers that wait for a mark.")] = False,
+) -> None:
+    """Write the file that Canvas or Moodle imports as grades."""
+    from lazy_course.grading.errors import GradingError
+    from lazy_course.grading.export import export as make
+
+    pairs = [text.partition("=") for text in title or ()]
+    if not all(middle and name and words for name, middle, words in pairs):
+        raise GradingError("--title is STEM=TITLE, such as --title 'criterion=Problem set 1'")
+    paths, without = make(
+        lms.value,
+        marks,
+        roster,
+        stems=tuple(stem or ()),
+        column=student_column,
+        titles={name: words for name, _, words in pairs},
+        unfinished=unfinished,
+    )
+    for path in paths:
+        typer.echo(path)
+    if without:
+        typer.echo(f"no marks, no line: {', '.join(without)}", err=True)
+
+
+@app.command()
 def lint(
     stems: Annotated[list[str] | None, typer.Argument(metavar="STEM...", help="Problem sets (default: all).")] = None,
+    variants: Annotated[
+        bool, typer.Option("--variants", help="Check the ready variants, every value of each.")
+    ] = False,
+    sets: Sets = None,
     course: Course = None,
 ) -> None:
     """Check problem sets before students see them."""
-    from lazy_course.grading.files import course_root
-    from lazy_course.grading.generate import sources
-    from lazy_course.grading.lint import lint as check
-    from lazy_course.grading.source import read
+    from lazy_course.grading.files import course_root, sets_folder, sources
+    from lazy_course.grading.lint import lint_set as check
+    from lazy_course.grading.source import parse
+    from lazy_course.grading.variants import every
 
     status = 0
-    for path in sources(course_root(course), stems):
-        faults = check(path)
-        problems = read(path)
-        total = sum(question.points for question in problems.questions)
-        typer.echo(f"{path.stem}: {len(problems.questions)} questions, {total:g} points, {len(faults)} faults")
-        for fault in faults:
-            typer.echo(f"  {fault}")
-        status = _PROBLEMS if faults else status
+    for path in sources(sets_folder(course_root(course), sets), stems):
+        for text in every(path) if variants else [path.read_text(encoding="utf-8")]:
+            problems = parse(text, stem=path.stem)
+            faults = check(problems)
+            total = sum(question.points for question in problems.questions)
+            typer.echo(f"{path.stem}: {len(problems.questions)} questions, {total:g} points, {len(faults)} faults")
+            for fault in faults:
+                typer.echo(f"  {fault}")
+            status = _PROBLEMS if faults else status
     raise typer.Exit(status)
+
+
+@app.command()
+def variant(
+    secret: Annotated[Path, typer.Argument(help="File with a secret of 16 bytes or more.")],
+    folder: Annotated[Path, typer.Argument(help="Folder for the sets <stem>.md, outside the course.")],
+    stem: Annotated[list[str] | None, typer.Option(help="This problem set only (may be repeated).")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over sets that are there and differ.")] = False,
+    course: Course = None,
+) -> None:
+    """Make problem sets whose answers differ from the public ones, for release, grade and lint with --sets."""
+    from lazy_course.grading.files import course_root
+    from lazy_course.grading.variants import write
+
+    for path in write(course_root(course), secret, folder, stem, force=force):
+        typer.echo(path)
 
 
 @app.command()

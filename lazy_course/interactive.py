@@ -1,9 +1,11 @@
 """A figure with a slider for the pages: plotly draws, a native range input moves, no other host is asked.
 
-The pages load plotly's script from the book itself (book/_sphinx/lazy_pages.py puts it on the pages that need it).
-Without JavaScript and in print the static twin of the figure, drawn with matplotlib, tells the same.
+The page carries the numbers and a still picture of one place. When a reader comes to the figure,
+book/_static/lazy-slider.js runs plotly's script, from the book's own folder, and draws in the place of the picture,
+which comes back in print.
 """
 
+import base64
 import html
 import json
 import re
@@ -15,6 +17,7 @@ import plotly.graph_objects as go
 from IPython.display import HTML
 from plotly.basedatatypes import BaseTraceType
 
+from lazy_course import still
 from lazy_course.style import CYCLE
 
 FONT = {"family": "system-ui, -apple-system, 'Segoe UI', sans-serif", "size": 15, "color": "#1a1a1a"}
@@ -27,26 +30,16 @@ AXIS: dict[str, Any] = {
     "zeroline": False,
 }
 
-# The groups say of each trace at which place of the slider it is seen; -1 means at every place.
-MOVE = """
-const plot = document.getElementById("{plot_id}"), slider = document.getElementById("{plot_id}-slider");
-const shown = document.getElementById("{plot_id}-value"), groups = GROUPS, values = VALUES;
-const move = () => {
-  const at = Number(slider.value);
-  shown.textContent = values[at];
-  slider.setAttribute("aria-valuetext", values[at]);
-  return Plotly.restyle(plot, {visible: groups.map(group => group === -1 || group === at)});
-};
-slider.addEventListener("input", move);
-slider.disabled = false;
-"""
-
-PAGE = """<div class="lazy-slider">
-<div role="img" aria-label="{alt}">{plot}</div>
+PAGE = """<div class="lazy-slider" data-values="{values}">
+<div class="lazy-slider-figure" style="height: {height}px">
+<img class="lazy-slider-still" src="data:image/png;base64,{still}" alt="{alt}">
+<div class="lazy-slider-plot" id="{name}" role="img" aria-label="{alt}" hidden></div>
+</div>
 <div class="lazy-slider-control"><label for="{name}-slider">{label}</label>
 <span id="{name}-value" class="lazy-slider-value" aria-hidden="true">{value}</span>
 <input type="range" id="{name}-slider" min="0" max="{last}" step="1" value="{start}" aria-valuetext="{value}"
  autocomplete="off" disabled></div>
+<script type="application/json">{figure}</script>
 <noscript><p>This figure moves with JavaScript only. {twin}</p></noscript>
 </div>"""
 
@@ -71,7 +64,7 @@ def slider_figure(
         name: identifier in the page, unique there: lower-case letters, digits and dashes ("paths-slider").
         label: what the slider sets ("scale α"); x, y: titles of the axes.
         alt: what is to be seen, in words, for those who do not see it.
-        twin: a sentence that names the static figure which tells the same without JavaScript.
+        twin: a sentence that names the static figure which tells more of the same without JavaScript.
         fixed: traces seen at every place.
         start: index of the first place.
         layout: plotly layout that overrides the defaults, such as {"height": 500, "xaxis": {"type": "log"}}.
@@ -89,19 +82,33 @@ def slider_figure(
     _require(values, name, start, texts | {f"trace {i}": trace.name or "-" for i, (_, trace) in enumerate(traces)})
     figure = go.Figure([trace.update(visible=group in (-1, start)) for group, trace in traces])
     _lay_out(figure, x, y, layout or {})
-    groups = json.dumps([group for group, _ in traces])
-    plot = figure.to_html(
-        full_html=False,
-        include_plotlyjs=False,
-        div_id=name,
-        post_script=MOVE.replace("GROUPS", groups).replace("VALUES", _script_text(values)),
-        config={"displayModeBar": False, "responsive": True},
+    drawn = json.loads(figure.to_json()) | {"groups": [group for group, _ in traces]}
+    words = {"alt": alt, "label": label, "twin": twin, "value": values[start]}
+    return HTML(
+        PAGE.format(
+            **{key: html.escape(text) for key, text in words.items()},
+            name=name,
+            values=html.escape(json.dumps(values, ensure_ascii=False)),
+            height=figure.layout.height,
+            still=base64.b64encode(still.png(figure)).decode(),
+            last=len(values) - 1,
+            start=start,
+            figure=_script_text(drawn),
+        )
     )
-    # A module runs when the page has been read, after plotly's deferred script: neither holds up the text.
-    plot = plot.replace("<script>", '<script type="module">')
-    words = {key: html.escape(text) for key, text in {"alt": alt, "label": label, "twin": twin}.items()}
-    numbers = {"last": len(values) - 1, "start": start}
-    return HTML(PAGE.format(name=name, plot=plot, value=html.escape(values[start]), **numbers, **words))
+
+
+def line(x: Any, y: Any, name: str, **look: Any) -> go.Scatter:
+    """Return a line through the points (x, y), plotly's `line` set to `look` (color, width, dash).
+
+    Numbers are kept to five digits, since a page carries them for every place of a slider; nan breaks the line.
+    """
+    return go.Scatter(x=short(x), y=short(y), mode="lines", name=name, line=look)
+
+
+def short(values: Any) -> list[float]:
+    """Return a list of numbers to five digits."""
+    return [float(f"{value:.5g}") for value in np.asarray(values)]
 
 
 def _coloured(trace: BaseTraceType, index: int) -> BaseTraceType:
@@ -150,9 +157,9 @@ def _require(values: Sequence[str], name: str, start: int, texts: Mapping[str, s
             )
 
 
-def _script_text(values: Sequence[str]) -> str:
+def _script_text(value: Any) -> str:
     """JSON that may stand inside a script element."""
-    return json.dumps(list(values), ensure_ascii=False).replace("<", "\\u003c")
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def _room(values: Sequence[Any], *, log: bool) -> tuple[float, float]:

@@ -25,8 +25,18 @@ TIMEOUT = 300
 
 def fingerprint(root: Path) -> str:
     """Hash the files that a page's outputs depend on: the library, its data, and the versions locked."""
+    return _fingerprint(root, "lazy_course")
+
+
+def tree_fingerprint(root: Path) -> str:
+    """Hash the files that the outcome of a test depends on: those of the library, and the tests and problem sets."""
+    return _fingerprint(root, "lazy_course", "tests", "solutions", "exercises", "book")
+
+
+def _fingerprint(root: Path, *folders: str) -> str:
     digest = hashlib.sha256()
-    files = [p for p in (root / "lazy_course").rglob("*") if p.is_file() and p.suffix != ".pyc"]
+    inside = [p for folder in folders for p in (root / folder).rglob("*")]
+    files = [p for p in inside if p.is_file() and p.suffix != ".pyc" and ".ipynb_checkpoints" not in p.parts]
     for path in [*sorted(files), root / "requirements.lock"]:
         digest.update(f"{path.relative_to(root)}\0".encode())
         digest.update(path.read_bytes())

@@ -1,5 +1,6 @@
 """What the built pages need beyond their extensions: no script from another host, no page error, valid roles."""
 
+import re
 import shutil
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -8,24 +9,46 @@ from typing import Any
 from sphinx.application import Sphinx
 
 PLOTLY = "plotly.min.js"
-PLOT = 'class="plotly-graph-div"'
+# A page with such an element gets the script that makes it move.
+SCRIPTS = {
+    'class="lazy-slider"': "lazy-slider.js",
+    'class="lazy-moving"': "lazy-moving.js",
+    'class="math': "lazy-math.js",
+}
+
+ICONS = re.compile(r'<(?:script|link)[^>]*fontawesome/[^"]*/js/[^>]*>(?:</script>)?\s*')
 
 
 def mend(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
     """Leave out thebe's loader, which names another host and declares THEBE_JS_URL twice; mend the bibliography.
 
-    A page with a plotly figure gets plotly's script, from the book's own folder.
+    A page with a figure that moves gets the script for it. Plotly's own, which is large, lies in the book's folder; the
+    page asks for it when a figure comes near the window. Formulas are set some at a time.
     """
     body = context.get("body", "")
-    if PLOT in body:
-        _copy_plotly(Path(app.outdir) / "_static")
-        # Deferred: it runs before the figure's own script, a module, and neither holds up the text of the page.
-        app.add_js_file(PLOTLY, loading_method="defer")
+    for element, script in SCRIPTS.items():
+        if element in body:
+            _copy_plotly(Path(app.outdir) / "_static")
+            app.add_js_file(script, loading_method="defer")
     scripts = context.get("script_files", [])
-    context["script_files"] = [script for script in scripts if not _unwanted(script)]
+    # MathJax, which works longest, runs after all others.
+    context["script_files"] = sorted((s for s in scripts if not _unwanted(s)), key=lambda s: "mathjax" in _name(s))
     if "body" in context:
         # docutils calls the bibliography a list, but its entries are no list items.
         context["body"] = body.replace('role="list" class="citation-list"', 'class="citation-list"')
+
+
+def lighten(app: Sphinx, exception: Exception | None) -> None:
+    """Take out the script of the icons, 1.5 MB before the first letter is drawn: the style sheet draws the same icons.
+
+    The theme's template names it, so it is taken out of the pages that are written.
+    """
+    if exception is None and app.builder.format == "html":
+        for page in Path(app.outdir).rglob("*.html"):
+            text = page.read_text(encoding="utf-8")
+            lighter = ICONS.sub("", text)
+            if lighter != text:
+                page.write_text(lighter, encoding="utf-8")
 
 
 def _copy_plotly(static: Path) -> None:
@@ -35,8 +58,12 @@ def _copy_plotly(static: Path) -> None:
         shutil.copyfile(script, static / PLOTLY)
 
 
+def _name(script: Any) -> str:
+    return str(getattr(script, "filename", script) or "")
+
+
 def _unwanted(script: Any) -> bool:
-    name = str(getattr(script, "filename", script) or "")
+    name = _name(script)
     body = str(getattr(script, "attributes", {}).get("body", ""))
     return "thebe" in name or "THEBE" in body or name.startswith(("http://", "https://", "//"))
 
@@ -44,4 +71,5 @@ def _unwanted(script: Any) -> bool:
 def setup(app: Sphinx) -> dict[str, bool]:
     # After the theme and the extensions have added theirs, hence the high priority.
     app.connect("html-page-context", mend, priority=900)
+    app.connect("build-finished", lighten)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,5 +1,6 @@
 """The chapter's trained models: the picture it opens with, and the two blind spots of its smallest example."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -10,6 +11,10 @@ from jaxtyping import Array, Float
 from lazy_course import descent, linearization, losses, models
 from lazy_course.criterion.numerics import smallest_example
 from lazy_course.models import AnyKey, Scalar
+from lazy_course.scene import Scene
+
+INPUTS = np.linspace(-1.0, 1.0, 5)
+VALUES = np.array([0.4, -0.6, 0.2, 1.0, -0.5])
 
 
 class Opening(NamedTuple):
@@ -25,45 +30,53 @@ class Opening(NamedTuple):
     twin_loss: float
 
 
-def opening(key: AnyKey, *, alpha: Scalar, m: int = 40, steps: int = 20_000) -> Opening:
+def film(key: AnyKey, *, alpha: Scalar, save_at: Sequence[int], m: int = 40) -> Scene:
     r"""Train $\alpha h$, h a symmetrized tanh network on 5 points of a line, by gradient descent on $F_\alpha$.
 
     The twin is the same descent on the linearized model. Inputs are (z, 1); the step size is a quarter of
-    `descent.stable_step_size`. Losses are $\|y - y^\star\|^2 / (2n)$ at the end.
+    `descent.stable_step_size`. A frame is kept at each of the steps `save_at`. A neuron is the point abs(b) a.
     """
-    z = jnp.linspace(-1.0, 1.0, 5)
     grid = jnp.linspace(-1.15, 1.15, 160)
-    values = jnp.asarray([0.4, -0.6, 0.2, 1.0, -0.5])
-    network = models.two_layer("tanh", scale=m**-0.5)
-    params0 = models.init_two_layer(key, 2, m, input_std=2.0, symmetrized=True)
-
-    def with_bias(z: Array) -> Array:
-        return jnp.stack([z, jnp.ones_like(z)], axis=1)
-
-    h = models.as_map(network, with_bias(z), normalize=True)
-    on_grid = models.as_map(network, with_bias(grid))
-    loss = losses.square_loss(values / z.shape[0] ** 0.5)
-    step = descent.stable_step_size(h, params0) / 4
-    options: Any = {"alpha": alpha, "steps": steps, "step_size": step, "save_at": [0, steps], "remainder": "difference"}
-    run = descent.gradient_descent(h, params0, loss, **options)
-    twin = descent.gradient_descent(linearization.linearize(h, params0), params0, loss, **options)
-    last, last_twin = (jax.tree.map(lambda leaf: leaf[-1], path.params) for path in (run, twin))
-    fit = alpha * on_grid(last)
-    fit_twin = alpha * linearization.linearize(on_grid, params0)(last_twin)
-
-    def positions(params: dict[str, Array]) -> np.ndarray:
-        return np.asarray(params["input"] * jnp.abs(params["output"][0])[:, None])
-
-    return Opening(
-        data=np.stack([z, values], axis=1),
-        grid=np.asarray(grid),
-        trained=np.asarray(fit),
-        twin=np.asarray(fit_twin),
-        neurons_before=positions(params0),
-        neurons_after=positions(last),
-        loss=float(run.loss[-1]),
-        twin_loss=float(twin.loss[-1]),
+    network, params0 = _network(key, m)
+    h, on_grid = (
+        models.as_map(network, _with_bias(jnp.asarray(INPUTS)), normalize=True),
+        models.as_map(network, _with_bias(grid)),
     )
+    loss = losses.square_loss(VALUES / INPUTS.size**0.5)
+    step = descent.stable_step_size(h, params0) / 4
+    kept: Any = {"alpha": alpha, "steps": save_at[-1], "step_size": step, "save_at": list(save_at)}
+    kept["remainder"] = "difference"
+    run = descent.gradient_descent(h, params0, loss, **kept)
+    twin = descent.gradient_descent(linearization.linearize(h, params0), params0, loss, **kept)
+    fits = jax.jit(jax.vmap(on_grid))(run.params)
+    twins = jax.jit(jax.vmap(linearization.linearize(on_grid, params0)))(twin.params)
+    neurons = run.params["input"] * jnp.abs(run.params["output"][:, 0])[..., None]
+    return Scene(
+        steps=np.asarray(run.steps),
+        data=np.stack([INPUTS, VALUES], axis=1),
+        grid=np.asarray(grid),
+        trained=np.asarray(alpha * fits),
+        twin=np.asarray(alpha * twins),
+        neurons=np.asarray(neurons),
+        loss=np.asarray(run.loss),
+        twin_loss=np.asarray(twin.loss),
+    )
+
+
+def opening(key: AnyKey, *, alpha: Scalar, m: int = 40, steps: int = 20_000) -> Opening:
+    r"""The end of a `film` beside its start. Losses are $\|y - y^\star\|^2 / (2n)$ at the end."""
+    run = film(key, alpha=alpha, save_at=[0, steps], m=m)
+    before, after = run.neurons
+    ends = float(run.loss[-1]), float(run.twin_loss[-1])
+    return Opening(run.data, run.grid, run.trained[-1], run.twin[-1], before, after, *ends)
+
+
+def _network(key: AnyKey, m: int) -> tuple[models.TwoLayer, dict[str, Array]]:
+    return models.two_layer("tanh", scale=m**-0.5), models.init_two_layer(key, 2, m, input_std=2.0, symmetrized=True)
+
+
+def _with_bias(z: Array) -> Array:
+    return jnp.stack([z, jnp.ones_like(z)], axis=1)
 
 
 class ExamplePath(NamedTuple):

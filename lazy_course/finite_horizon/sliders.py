@@ -5,6 +5,7 @@ import plotly.graph_objects as go
 from IPython.display import HTML
 
 from lazy_course import interactive, style
+from lazy_course.interactive import line
 from lazy_course.models import RealArray
 
 
@@ -19,8 +20,10 @@ def paths(alphas: RealArray, linear: RealArray, nonlinear: RealArray, *, alt: st
         # One broken line: a join, a gap in the drawing, the next join.
         joins = np.stack([linear[at], path[at], np.full((marks, 2), np.nan)], axis=1).reshape(-1, 2)
         choices[f"{alpha:g}"] = [
-            _line(joins, "gap at equal times", style.COLOURS["vermilion"], width=1.5, dash="dot"),
-            _line(path, "model", style.COLOURS["blue"], width=3),
+            line(
+                joins[:, 0], joins[:, 1], "gap at equal times", color=style.COLOURS["vermilion"], width=1.5, dash="dot"
+            ),
+            line(path[:, 0], path[:, 1], "model", color=style.COLOURS["blue"], width=3),
             _points(path[at], "circle", style.COLOURS["blue"]),
         ]
     return interactive.slider_figure(
@@ -31,13 +34,10 @@ def paths(alphas: RealArray, linear: RealArray, nonlinear: RealArray, *, alt: st
         x="α(w − w₀) along v₀(T)",
         y="across it, towards v₁(T)",
         twin=twin,
-        fixed=[_line(linear, "linearized", "#808080", width=4, dash="dash"), _points(linear[at], "square", "#606060")],
-    )
-
-
-def _line(points: RealArray, name: str, colour: str, **options: object) -> go.Scatter:
-    return go.Scatter(
-        x=points[:, 0].tolist(), y=points[:, 1].tolist(), mode="lines", name=name, line={"color": colour, **options}
+        fixed=[
+            line(linear[:, 0], linear[:, 1], "linearized", color="#808080", width=4, dash="dash"),
+            _points(linear[at], "square", "#606060"),
+        ],
     )
 
 

@@ -29,6 +29,9 @@ class Check:
         Of two numbers, of which the wanted one is not 0, the ratio got / wanted is said too: a factor that was lost.
         It is left out where it says nothing: if it rounds to 1, or if its size is not between 1e-3 and 1e3.
         """
+        if (fault := _no_numbers(got)) is not None:
+            self._record(False, says, fault)
+            return
         got_array, wanted_array = np.asarray(got), np.asarray(wanted)
         if got_array.shape != wanted_array.shape:
             self._record(False, says, f"shape {got_array.shape} came, shape {wanted_array.shape} is needed")
@@ -56,6 +59,17 @@ class Check:
         else:
             self.failed += 1
             print(f"  not yet: {says + ': ' if says else ''}{detail}")
+
+
+def _no_numbers(value: Any) -> str | None:
+    """Why a value cannot be compared with numbers; None if it can."""
+    if value is None:
+        return "None came: does the function end with `return`?"
+    try:
+        kind = np.asarray(value).dtype.kind
+    except ValueError:
+        return "lists of different lengths came, an array is needed"
+    return None if kind in "biufc" else f"{type(value).__name__} came, numbers are needed"
 
 
 def _real_or_complex(got: np.ndarray, wanted: np.ndarray) -> type:

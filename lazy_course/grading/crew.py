@@ -14,6 +14,8 @@ from lazy_course.grading import runner, sandbox
 from lazy_course.grading.errors import GradingError
 from lazy_course.grading.sandbox import Bubblewrap
 
+PATIENCE = 10.0  # seconds to wait for a scheduler
+
 Verdicts = tuple[list[dict[str, Any]], str]
 
 
@@ -34,7 +36,7 @@ def crew(workers: int, scheduler: str | None, isolation: str) -> Iterator[Client
             yield client
         return
     try:
-        client = Client(scheduler, timeout=10)
+        client = Client(scheduler, timeout=PATIENCE)
     except (OSError, ValueError, TimeoutError) as error:
         raise GradingError(
             f"no scheduler answers at {scheduler} ({type(error).__name__}); start one with `dask scheduler`, workers "

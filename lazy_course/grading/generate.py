@@ -3,7 +3,8 @@
 For each `solutions/<stem>.md` this writes `exercises/<stem>.ipynb` and the executed `solutions/<stem>.ipynb`. On one
 machine the same source gives the same bytes. `--check` writes nothing and fails on a difference. It compares bytes,
 except for what may differ in the last digits from one machine to the next: the values of a probe are compared with
-their question's tolerance, a probe's line of text and the pixels of pictures are not compared.
+their question's tolerance, a probe's line of text and the pixels of pictures are not compared. With `--sets FOLDER`
+the sources are FOLDER/<stem>.md, and the notebooks are FOLDER/exercises/<stem>.ipynb and FOLDER/<stem>.ipynb.
 """
 
 import argparse
@@ -21,23 +22,13 @@ from traitlets.config import Config
 
 from lazy_course.grading import notebooks, source
 from lazy_course.grading.compare import payload_difference
-from lazy_course.grading.files import course_root, write_atomically
-from lazy_course.grading.source import ProblemSet, SourceError
+from lazy_course.grading.errors import GradingError
+from lazy_course.grading.files import course_root, sets_folder, sources, write_atomically
+from lazy_course.grading.source import ProblemSet, Rule, SourceError
 from lazy_course.grading.values import MIME
 
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]{6,}")
 _PICTURES = ("image/png", "image/jpeg", "image/svg+xml", "application/pdf")
-
-
-def sources(root: Path, stems: list[str] | None = None) -> list[Path]:
-    """The source files under `root/solutions`, all or those named; SourceError if there are none."""
-    found = sorted((root / "solutions").glob("*.md"))
-    wanted = [path for path in found if not stems or path.stem in stems]
-    missing = set(stems or []) - {path.stem for path in found}
-    if missing or not wanted:
-        names = ", ".join(sorted(missing)) or "any problem set"
-        raise SourceError(f"{root / 'solutions'} does not hold {names}; it holds {[path.stem for path in found]}")
-    return wanted
 
 
 def execute(problems: ProblemSet, timeout: float = 600.0) -> nbformat.NotebookNode:
@@ -77,11 +68,11 @@ def _settle(cell: nbformat.NotebookNode, stem: str) -> None:
 
 
 def make(path: Path, root: Path) -> dict[Path, nbformat.NotebookNode]:
-    """Both notebooks of one source, with the paths where they belong."""
+    """Both notebooks of one source: the exercise, which belongs into `root`/exercises, and the solution beside it."""
     problems = source.read(path)
     return {
         root / "exercises" / f"{path.stem}.ipynb": notebooks.exercise(problems),
-        root / "solutions" / f"{path.stem}.ipynb": execute(problems),
+        path.with_suffix(".ipynb"): execute(problems),
     }
 
 
@@ -129,14 +120,12 @@ def _difference(made: nbformat.NotebookNode, stored_bytes: bytes) -> str | None:
 
 def _take_out(one: nbformat.NotebookNode, other: nbformat.NotebookNode) -> str | None:
     """Compare the probe values of two cells with tolerance, and take from both what need not be equal."""
-    tolerance = one.metadata.get("lazy_course", {})
+    rule = {key: value for key, value in one.metadata.get("lazy_course", {}).items() if key in Rule.__annotations__}
     outputs = list(zip(one.get("outputs", []), other.get("outputs", []), strict=False))
     for made, stored in outputs:
         made_data, stored_data = made.get("data", {}), stored.get("data", {})
         if MIME in made_data and MIME in stored_data:
-            reason = payload_difference(
-                stored_data[MIME], made_data[MIME], rtol=tolerance["rtol"], atol=tolerance["atol"]
-            )
+            reason = payload_difference(stored_data[MIME], made_data[MIME], **rule)
             if reason:
                 return f"cell {one.id}: {reason}"
             for data in (made_data, stored_data):
@@ -154,11 +143,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("stems", nargs="*", metavar="STEM", help="problem sets to make (default: all)")
     parser.add_argument("--check", action="store_true", help="write nothing; fail if a file on disk differs")
     parser.add_argument("--course", type=Path, default=None, help="folder with solutions/ (default: this course)")
+    parser.add_argument("--sets", type=Path, default=None, help="folder with problem sets of your own, <stem>.md")
     options = parser.parse_args(arguments)
     try:
-        root = course_root(options.course)
-        status = 0
-        for path in sources(root, options.stems):
+        folder = sets_folder(course_root(options.course), options.sets)
+        root, status = options.sets or folder.parent, 0
+        for path in sources(folder, options.stems):
             if options.check:
                 differences = check(path, root)
                 print("\n".join(differences) or f"{path.stem}: nothing differs")
@@ -167,7 +157,7 @@ def main(arguments: list[str] | None = None) -> int:
                 changed = write(path, root)
                 print(f"{path.stem}: " + (", ".join(str(item) for item in changed) or "nothing changed"))
         return status
-    except (SourceError, OSError, UnicodeError) as error:
+    except (GradingError, OSError, UnicodeError) as error:
         print(f"generate: {error}", file=sys.stderr)
         return 2
 

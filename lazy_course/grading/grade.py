@@ -17,10 +17,10 @@ from typing import Any
 
 from distributed import Client
 
-from lazy_course.grading import generate, hand, late, report, runner, source, submissions, template
+from lazy_course.grading import expected, hand, late, references, report, source, submissions, template
 from lazy_course.grading.crew import Verdicts, crew, run_all
 from lazy_course.grading.errors import GradingError
-from lazy_course.grading.files import file_name, write_atomically
+from lazy_course.grading.files import file_name, sets_folder, sources, write_atomically
 from lazy_course.grading.isolation import Isolation
 from lazy_course.grading.marks import mark
 from lazy_course.grading.notebooks import to_bytes
@@ -56,6 +56,8 @@ class Settings:
     timeout: float = 60.0
     late: Path | None = None
     scheduler: str | None = None
+    show_expected: bool = False
+    sets: Path | None = None
 
 
 def grade(settings: Settings, tell: Tell = print, advance: Advance = _ignore) -> list[dict[str, Any]]:
@@ -67,7 +69,7 @@ def grade(settings: Settings, tell: Tell = print, advance: Advance = _ignore) ->
         raise GradingError("--workers must be at least 1, --timeout above 0 and --attempt at least 0")
     _demand_hidden(settings)
     table = late.read(settings.late)
-    paths = generate.sources(settings.course, list(settings.stems) or None)
+    paths = sources(sets_folder(settings.course, settings.sets), list(settings.stems) or None)
     sets = {path.stem: source.read(path) for path in paths}
     found = submissions.discover(settings.submissions, list(sets))
     if not settings.stems:  # a set that nobody handed in is not due yet, or was the work of another week
@@ -77,20 +79,29 @@ def grade(settings: Settings, tell: Tell = print, advance: Advance = _ignore) ->
     if settings.only and settings.only not in {item.student for item in found}:
         raise GradingError(f"no submission of {settings.only} in {settings.submissions}")
     secret = _secret(settings)
+    batches = {
+        path.stem: _Batch(settings, sets[path.stem], digest=submissions.digest(path.read_bytes()), secret=secret)
+        for path in paths
+    }
     with crew(settings.workers, settings.scheduler, settings.isolation.name) as client:
-        for path in paths:
-            batch = _Batch(settings, sets[path.stem], digest=submissions.digest(path.read_bytes()), secret=secret)
-            batch.run([item for item in found if item.stem == path.stem], client, tell, advance)
+        for stem, batch in batches.items():
+            batch.run([item for item in found if item.stem == stem], client, tell, advance)
     pairs = [(item, record) for item in found if (record := _read(_record_path(settings.out, item.student, item.stem)))]
     marked = hand.update(settings.out / "hand_marks.csv", [record for _, record in pairs])
     records = [table.applied(record, item.modified()) for (item, _), record in zip(pairs, marked, strict=True)]
-    report.write(settings.out, sets, records, _about(settings))
+    shown: expected.Texts | None = {} if settings.show_expected else None
+    if shown is not None:
+        for stem, batch in batches.items():
+            key = {"stem": stem, "attempt": settings.attempt, "problem_set_sha256": batch.digest}
+            shown |= expected.texts(records, key, batch.references)
+    report.write(settings.out, sets, records, _about(settings) | {"show_expected": settings.show_expected}, shown)
     return records
 
 
 def _demand_hidden(settings: Settings) -> None:
     """GradingError if a folder that a student must not read lies where the sandbox shows the system."""
     secret = [settings.submissions, settings.out, settings.course / "solutions", settings.seed_file]
+    secret.append(settings.sets)
     shown = [path for path in secret if path and settings.isolation.name == Bubblewrap.name and sees(path)]
     if shown:
         raise GradingError(f"{shown[0]} lies in a folder that the sandbox shows to students' code; move it elsewhere")
@@ -167,22 +178,22 @@ class _Batch:
         fonts: dict[str, bytes] = {}
         for start in range(0, len(todo), _CHUNK):
             chunk = todo[start : start + _CHUNK]
-            references, fonts = self._references(chunk, fonts)
-            for record in self._records(client, chunk, references, fonts):
+            known, fonts = self._references(chunk, fonts)
+            for record in self._records(client, chunk, known, fonts):
                 self._keep(record)
                 done += 1
                 advance(stem, done, len(wanted))
                 tell(f"{stem}: {done} of {len(wanted)}: {record['student']}: {report.summary(record)}")
 
     def _records(
-        self, client: Client, chunk: list[Submission], references: list[dict[str, Any]], fonts: dict[str, bytes]
+        self, client: Client, chunk: list[Submission], known: list[dict[str, Any]], fonts: dict[str, bytes]
     ) -> Iterator[dict[str, Any]]:
         """A record for each submission, first of those with nothing to run; nothing that one does gets out of here."""
         opened = [self._opened(item) for item in chunk]
         jobs = {number: one.notebook for number, one in enumerate(opened) if one.notebook}
         yield from (self._closed(one, ([], "")) for one in opened if not one.notebook)
         common = {"isolation": self.settings.isolation.name, "timeout": self.settings.timeout, "fonts": fonts}
-        work = ((i, {"notebook": text, "references": references[i], **common}) for i, text in jobs.items())
+        work = ((i, {"notebook": text, "references": known[i], **common}) for i, text in jobs.items())
         for number, verdicts in run_all(client, work):
             yield self._closed(opened[number], verdicts)
 
@@ -224,23 +235,18 @@ class _Batch:
         if not self.problems.automatic or not any(item.came for item in chunk):
             return [{} for _ in chunk], fonts
         seeds = [student_seed(self.secret, stem, item.student, settings.attempt) for item in chunk]
-        notebook = template.references(self.problems, seeds, attempt=settings.attempt)
-        name, content = settings.isolation.name, to_bytes(notebook)
-        lines, trouble, made = runner.run(content, name, timeout=settings.timeout, fonts=fonts)
-        failed = [line for line in lines if "cause" in line]
-        if failed:
-            raise GradingError(f"the solution of {stem} fails: {failed[0]['question']}: {failed[0]['cause']}")
-        references: list[dict[str, Any]] = [{} for _ in chunk]
-        tolerances = {item.id: {"rtol": item.rtol, "atol": item.atol} for item in self.problems.automatic}
-        for line in lines:
-            if "payload" in line:
-                question, payload = line["question"], line["payload"]
-                if any(case["kind"] == "error" for case in payload["cases"]):
-                    raise GradingError(f"the solution of {stem} fails: {question}: {payload['cases']}")
-                references[line["index"]][question] = {"payload": payload, **tolerances[question]}
-        if trouble or any(set(each) != set(tolerances) for each in references):
-            raise GradingError(f"the solution of {stem} did not run to its end: {trouble or 'a probe is missing'}")
-        return references, fonts | made
+        return self._run_solution(seeds, fonts)
+
+    def references(self, seeds: list[int]) -> list[dict[str, Any]]:
+        """What the solution gives at the inputs of each seed."""
+        found: list[dict[str, Any]] = []
+        for start in range(0, len(seeds), _CHUNK):
+            found += self._run_solution(seeds[start : start + _CHUNK], {})[0]
+        return found
+
+    def _run_solution(self, seeds: list[int], fonts: dict[str, bytes]) -> tuple[list[dict[str, Any]], dict[str, bytes]]:
+        name, attempt, seconds = self.settings.isolation.name, self.settings.attempt, self.settings.timeout
+        return references.run(self.problems, seeds, attempt=attempt, isolation=name, timeout=seconds, fonts=fonts)
 
     def _opened(self, item: Submission) -> "_Opened":
         """Read a submission and rebuild its notebook; whatever is wrong with it becomes its trouble."""

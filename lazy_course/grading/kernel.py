@@ -111,11 +111,11 @@ class IsolatedKernel(RunningKernel):
         process = getattr(self.km.provisioner, "pid", None)
         left = family(process) if process else []
         self.kc.stop_channels()
+        # First what the kernel's process started: inside walls that is all that is there, and the process that built
+        # them clears up after it and ends. If it went first, the rest would wait to be cleared up by the machine.
+        _end(left[1:], patience=1.0)
         self.km.shutdown_kernel(now=True)
-        for member in left:
-            with contextlib.suppress(psutil.Error):
-                member.kill()
-        psutil.wait_procs(left, timeout=10)  # the next kernel needs their place
+        _end(left, patience=10.0)  # the next kernel needs their place
         self.own.cleanup()
 
     def run(self, source: str, timeout: float) -> Outcome:
@@ -126,7 +126,7 @@ class IsolatedKernel(RunningKernel):
         while True:
             now = time.monotonic()
             if not replied and now > deadline:
-                raise KernelLost(f"your code was not done after {timeout:g} seconds and was stopped")
+                raise KernelLost(f"your code was not done after {timeout:g} seconds and was stopped: does a loop end?")
             if now > self.looked + WATCH:
                 self.looked = now
                 self._watch()
@@ -135,7 +135,7 @@ class IsolatedKernel(RunningKernel):
             message = self._next(0.1)
             if message is None:
                 if not self.is_alive():
-                    raise KernelLost("your code ended the Python process that it ran in")
+                    raise KernelLost("your code ended the Python process that it ran in (exit, or a crash)")
                 replied = replied or (time.monotonic() if self._has_replied(message_id) else 0.0)
             elif _take(message, message_id, outcome):
                 return outcome
@@ -163,6 +163,14 @@ class IsolatedKernel(RunningKernel):
         except Exception:  # Empty, or not readable
             return False
         return _parent(message) == message_id
+
+
+def _end(processes: list[psutil.Process], patience: float) -> None:
+    """Kill processes and wait until they are gone, for `patience` seconds at most."""
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+    psutil.wait_procs(processes, timeout=patience)
 
 
 def _parent(message: dict[str, Any]) -> Any:

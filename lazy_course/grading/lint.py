@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from lazy_course.grading import notebooks, source
+from lazy_course.grading import notebooks, predicates, source
 from lazy_course.grading.compare import finite_enough, payload_difference
 from lazy_course.grading.replay import cells, replay
 from lazy_course.grading.source import ProblemSet, Question
@@ -13,13 +13,18 @@ from lazy_course.grading.values import decode
 _SEEDS = (101, 202)
 
 
-def lint(path: Path) -> list[str]:
+def lint(path: Path, *, selfchecks: bool = True) -> list[str]:
+    """What is wrong with the problem set in a file, one sentence each; empty if nothing is."""
+    return lint_set(source.read(path), selfchecks=selfchecks)
+
+
+def lint_set(problems: ProblemSet, *, selfchecks: bool = True) -> list[str]:
     """What is wrong with a problem set, one sentence each; empty if nothing is.
 
     Two seeds must give different references, no probe may show one value in all cases, each planted wrong answer
-    must fail its own question and no other, each stub must raise, points must be stated as the metadata say.
+    must fail its own question and no other, each stub must raise, points must be stated as the metadata say, and the
+    self-check of each question must agree with the solution (left out where `selfchecks` is false: it takes longest).
     """
-    problems = source.read(path)
     automatic = problems.automatic
     stubs = {item.id: notebooks.answer_source(item, solved=False) for item in automatic}
     planted = [(item, wrong) for item in automatic for wrong in item.wrongs]
@@ -29,8 +34,14 @@ def lint(path: Path) -> list[str]:
         {"seed": _SEEDS[0], "cells": cells(problems, {item.id: wrong.source}, probes_from=item.id)}
         for item, wrong in planted
     ]
-    one, two, blank, *wrongs = replay(variants)
+    if selfchecks:
+        variants.append({"seed": _SEEDS[0], "cells": cells(problems, {}, selfchecks=True)})
+    replayed = replay(variants)
+    (one, two, blank, *wrongs), printed = [each.payloads for each in replayed], replayed[-1].printed
     found = _stated_points(problems)
+    if selfchecks:
+        wrongs.pop()
+        found += [fault for question in automatic if (fault := disagreement(question.id, printed))]
     for question in automatic:
         found += [f"{question.id}: {fault}" for fault in _references(question, one, two)]
         if question.id in one:
@@ -43,6 +54,21 @@ def lint(path: Path) -> list[str]:
     return found
 
 
+def disagreement(question: str, printed: str) -> str:
+    """What a self-check has against the solution, by what the cells of a solved set printed; "" if nothing."""
+    begin = f"self-check {question}: "
+    faults: list[str] = []
+    for line in printed.splitlines():
+        if line.startswith(begin):
+            verdict = line.removeprefix(begin)
+            agrees = verdict.endswith((" agree", " agrees"))
+            return (
+                "" if agrees else f"{question}: its self-check says of the solution: {(faults or [verdict])[0].strip()}"
+            )
+        faults = [*faults, line] if line.startswith("  not yet: ") else []
+    return f"{question}: its self-check says nothing"
+
+
 def _references(question: Question, one: dict[str, Any], two: dict[str, Any]) -> list[str]:
     if question.id not in one or question.id not in two:
         return ["its probe shows nothing for the solution"]
@@ -53,8 +79,11 @@ def _references(question: Question, one: dict[str, Any], two: dict[str, Any]) ->
     found = []
     if not finite_enough([decode(case) for case in shown]):
         found.append("the solution gives nan, which nothing equals")
-    tolerance = {"rtol": question.rtol, "atol": question.atol}
-    if payload_difference(one[question.id], two[question.id], **tolerance) is None:
+    if question.predicate:
+        unfit = [predicates.fault(question.predicate, decode(case)) for case in shown]
+        if any(unfit):
+            return [*found, f"the predicate {next(filter(None, unfit))}"]
+    if payload_difference(one[question.id], two[question.id], **question.rule) is None:
         found.append("two seeds give the same references: let the probe draw its inputs from rng")
     if len(shown) < 2 or all(case == shown[0] for case in shown):
         found.append("the probe shows one value in all cases: let it show several that differ")
@@ -71,7 +100,7 @@ def _stub(payload: Any) -> list[str]:
 def _planted(question: Question, other: Question, one: dict[str, Any], got: dict[str, Any]) -> str:
     if other.id not in one:
         return ""
-    reason = payload_difference(got.get(other.id), one[other.id], rtol=other.rtol, atol=other.atol)
+    reason = payload_difference(got.get(other.id), one[other.id], **other.rule)
     if other.id == question.id:
         return "is marked right" if reason is None else ""
     return f"also fails {other.id} ({reason})" if reason else ""

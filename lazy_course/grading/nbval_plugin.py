@@ -14,7 +14,7 @@ import nbval.plugin
 import pytest
 
 from lazy_course.grading import isolation
-from lazy_course.grading.compare import payload_difference, stopped
+from lazy_course.grading.compare import PROBE_IS_OURS, payload_difference, stopped
 from lazy_course.grading.files import fonts_in, put_fonts
 from lazy_course.grading.kernel import IsolatedKernel, KernelLost, Outcome
 from lazy_course.grading.stand_in import stand_in
@@ -156,13 +156,14 @@ class GradedCell(nbval.plugin.IPyNbCell):
         if outcome.error:
             self.lose(question, stopped("the probe", outcome.error))
         if len(outcome.payloads) != 1:
-            self.lose(question, f"the probe sent {len(outcome.payloads)} messages, and one is needed")
+            self.lose(question, f"the probe sent {len(outcome.payloads)} messages, and one is needed{PROBE_IS_OURS}")
         references = self.parent.job.references
         if references is None:
             self.parent.tell({"question": question, "index": index, "payload": outcome.payloads[0]})
             return
-        wanted = references[question]
-        cause = payload_difference(outcome.payloads[0], wanted["payload"], rtol=wanted["rtol"], atol=wanted["atol"])
+        rule = dict(references[question])
+        wanted = rule.pop("payload")
+        cause = payload_difference(outcome.payloads[0], wanted, **rule)
         if cause:
             self.lose(question, cause)
         self.parent.tell({"question": question, "right": True, "cause": ""})

@@ -70,6 +70,6 @@ def _metadata(cell: Cell, question: Question | None, with_solutions: bool) -> di
     if cell.role == "statement":
         course["points"] = int(question.points) if question.points.is_integer() else question.points
     if with_solutions and cell.role == "probe":
-        course |= {"rtol": question.rtol, "atol": question.atol}
+        course |= {name: value for name, value in question.rule.items() if value != ""}
     locks = {"deletable": False} | ({} if cell.role in ("answer", "written") else {"editable": False})
     return metadata | {"lazy_course": course} | ({} if with_solutions else locks)

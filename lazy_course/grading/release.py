@@ -5,15 +5,23 @@ import json
 import zipfile
 from pathlib import Path
 
-from lazy_course.grading import generate, notebooks, source
+from lazy_course.grading import notebooks, source
 from lazy_course.grading.errors import GradingError
-from lazy_course.grading.files import write_atomically
+from lazy_course.grading.files import sets_folder, sources, write_atomically
 from lazy_course.grading.source import BEGIN, END, WRITTEN_BEGIN, WRITTEN_END, ProblemSet
 
 NAME = "lazy-course-exercises.zip"
 # pyproject.toml names README.md and LICENSE, so an installation needs them too.
 INSTALL = ("LICENSE", "README.md", "environment.yml", "pyproject.toml", "requirements.lock")
-PACKAGED = (".py", ".toml", ".json", ".npz", ".typed")  # the code, and the package-data of pyproject.toml
+PACKAGED = (
+    ".css",
+    ".js",
+    ".json",
+    ".npz",
+    ".py",
+    ".toml",
+    ".typed",
+)  # the code, and the package-data of pyproject.toml
 START = """# How to start
 
 1. Set up, once, with Python 3.11 or newer, in the folder that holds this file:
@@ -37,26 +45,31 @@ START = """# How to start
 """
 
 
-def release(root: Path, destination: Path, *, force: bool = False) -> Path:
+def release(root: Path, destination: Path, *, force: bool = False, sets: Path | None = None) -> Path:
     """Write the archive with all exercises, what installs the course, its package and START.md; return its path.
 
     Of the package come the files that are installed; nothing below solutions/ or tests/ is in it. `destination` is
     the archive (a name that ends with .zip) or the folder for it. GradingError if it exists and not `force`, if a file
     that students need is missing, if the exercises on disk are not those of the sources, or if anything but the
     package, which is for everybody, gives a solution away.
+
+    With `sets`, a folder of an instructor's own problem sets, the exercises are those of its sources and no others.
+    The public solutions, of which such sets may be variants, are looked for too. Nothing else of the folder is read.
     """
     target = destination if destination.suffix == ".zip" else destination / NAME
     if target.exists() and not force:
         raise GradingError(f"{target} exists; --force writes over it")
-    sets = [source.read(path) for path in generate.sources(root)]
+    read = [source.read(path) for path in sources(sets_folder(root, sets))]
     files = {"START.md": START.encode()}
-    for problems in sets:
+    for problems in read:
         path = root / "exercises" / f"{problems.stem}.ipynb"
         content = notebooks.to_bytes(notebooks.exercise(problems))
-        if not path.is_file() or path.read_bytes() != content:
+        if sets is None and (not path.is_file() or path.read_bytes() != content):
             raise GradingError(f"{path} was not made from its source as it stands; run `make exercises` first")
         files[f"exercises/{problems.stem}.ipynb"] = content
-    verify(files, sets)
+    verify(files, read)
+    if sets is not None:
+        verify(files, [source.read(path) for path in sources(sets_folder(root))])
     write_atomically(target, archive(files | _course(root)))
     return target
 

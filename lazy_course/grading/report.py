@@ -9,11 +9,13 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from lazy_course.grading import schema
 from lazy_course.grading.class_page import class_page
+from lazy_course.grading.expected import Texts
 from lazy_course.grading.files import file_name, write_atomically
 from lazy_course.grading.hand import harmless
 from lazy_course.grading.page import page
-from lazy_course.grading.source import ProblemSet
+from lazy_course.grading.source import ProblemSet, Question
 
 _PACKAGES = ("ipykernel", "jax", "jupyter_client", "lazy-course", "nbval", "numpy", "pytest")
 _SHOWN = 20_000  # characters of an answer on the page of feedback
@@ -30,8 +32,14 @@ def summary(record: dict[str, Any]) -> str:
     return line + (f" ({record['trouble']})" if record["trouble"] else "".join(f"; {item}" for item in lost))
 
 
-def write(out: Path, sets: dict[str, ProblemSet], records: list[dict[str, Any]], about: dict[str, Any]) -> None:
-    """Write all of it, each file in one move."""
+def write(
+    out: Path,
+    sets: dict[str, ProblemSet],
+    records: list[dict[str, Any]],
+    about: dict[str, Any],
+    expected: Texts | None = None,
+) -> None:
+    """Write all of it, each file in one move; `expected` are the values that feedback may show, None for none."""
     by_student: dict[str, list[dict[str, Any]]] = {}
     for record in records:
         by_student.setdefault(record["student"], []).append(record)
@@ -39,7 +47,9 @@ def write(out: Path, sets: dict[str, ProblemSet], records: list[dict[str, Any]],
     write_atomically(out / "grades.json", (grades(sets, records, about) + "\n").encode())
     write_atomically(out / "class.html", class_page(sets, records).encode())
     for student, own in by_student.items():
-        write_atomically(out / "feedback" / f"{file_name(student)}.html", feedback(student, own, sets).encode())
+        write_atomically(
+            out / "feedback" / f"{file_name(student)}.html", feedback(student, own, sets, expected).encode()
+        )
 
 
 def gradebook(sets: dict[str, ProblemSet], by_student: dict[str, list[dict[str, Any]]]) -> str:
@@ -82,7 +92,7 @@ def grades(sets: dict[str, ProblemSet], records: list[dict[str, Any]], about: di
         for stem, problems in sets.items()
     }
     content = {
-        "format": 3,
+        "schema": schema.NAME,
         "settings": about,
         "versions": versions | {"python": platform.python_version()},
         "problem_sets": questions,
@@ -91,30 +101,34 @@ def grades(sets: dict[str, ProblemSet], records: list[dict[str, Any]], about: di
     return json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False)
 
 
-def feedback(student: str, records: list[dict[str, Any]], sets: dict[str, ProblemSet]) -> str:
+def feedback(
+    student: str, records: list[dict[str, Any]], sets: dict[str, ProblemSet], expected: Texts | None = None
+) -> str:
     """One student's page: marks, the reason for each lost mark, and a hint where an answer was written.
 
-    It holds no expected value, and no question of a set of which no file came.
+    It holds no question of a set of which no file came, and no expected value unless `expected` has it.
     """
-    return page(f"Feedback for {student}", "".join(_table(record, sets[record["stem"]]) for record in records))
+    said = "<p>Your instructor lets this page show expected values.</p>\n" if expected is not None else ""
+    tables = (_table(record, sets[record["stem"]], expected) for record in records)
+    return page(f"Feedback for {student}", said + "".join(tables))
 
 
-def _table(record: dict[str, Any], problems: ProblemSet) -> str:
+def _table(record: dict[str, Any], problems: ProblemSet, expected: Texts | None) -> str:
     if not record["came"]:
         return f"<h2>{escape(problems.stem)}</h2>\n<p>no file came ({escape(record['trouble'])})</p>\n"
+    known = (expected or {}).get((record["student"], record["stem"]), {})
     rows = []
     for question in problems.questions:
         mark = record["marks"].get(question.id)
         if mark is None:
             continue
         points = "open," if mark["points"] is None else f"{mark['points']:g}"
-        words = [mark["cause"] or "right"] + ([mark["note"]] if mark["note"] not in mark["cause"] else [])
-        if mark["cause"] and mark["written"] and question.marking == "auto":
-            words.append(f"Hint: {question.hint}")
-        said = "<br>".join(escape(word) for word in words if word) + _own_cell(mark)
+        shown = _expected(record, question, known[question.id]) if question.id in known else ""
+        if expected is not None and question.marking == "hand" and mark["points"] is not None:
+            shown = _folded("What the points are for", "\n".join(question.rubric))
         rows.append(
             f'<tr><th scope="row">{escape(question.id)}</th><td class="points">{points} of {question.points:g}</td>'
-            f"<td>{said}</td></tr>\n"
+            f"<td>{_words(question, mark)}{shown}{_own_cell(mark)}</td></tr>\n"
         )
     trouble = f"<p>{escape(record['trouble'])}</p>\n" if record["trouble"] else ""
     days, factor = record["late"]["days"], record["late"]["factor"]
@@ -128,9 +142,31 @@ def _table(record: dict[str, Any], problems: ProblemSet) -> str:
     )
 
 
+def _words(question: Question, mark: dict[str, Any]) -> str:
+    """Why the points are what they are; with a hint where an answer of the student's was judged and is not right."""
+    words = [mark["cause"] or "right"] + ([mark["note"]] if mark["note"] not in mark["cause"] else [])
+    if mark["cause"] and mark["written"] and question.marking == "auto":
+        words.append(f"Hint: {question.hint}")
+    return "".join(f'<p class="why">{escape(word)}</p>' for word in words if word)
+
+
+def _expected(record: dict[str, Any], question: Question, text: str) -> str:
+    again = f"probe.set_seed({record['seed']}, {record['attempt']})"
+    among_others = "One right answer among others:\n" if question.predicate else ""
+    return _folded(
+        "Expected values",
+        f"{among_others}{text}\n\nYour own values for the same inputs: run {again} in a cell of your notebook, "
+        "then the probe.",
+    )
+
+
+def _folded(summary: str, text: str) -> str:
+    return f"<details><summary>{escape(summary)}</summary><pre>{escape(text)}</pre></details>"
+
+
 def _own_cell(mark: dict[str, Any]) -> str:
     """What the student wrote, to be opened; "" where nothing was."""
     if not mark["written"] or not mark["answer"]:
         return ""
     text = mark["answer"][:_SHOWN] + ("\n[...]" if len(mark["answer"]) > _SHOWN else "")
-    return f"<details><summary>Your answer</summary><pre>{escape(text)}</pre></details>"
+    return _folded("Your answer", text)

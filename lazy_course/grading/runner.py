@@ -1,23 +1,12 @@
 """Start a worker for one notebook and gather what it tells, whatever becomes of it."""
 
-import contextlib
 import json
-import os
-import signal
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from lazy_course.grading.files import fonts_in, put_fonts
-
-# The worker needs nothing of the course but its grader, and the package itself would import JAX: most of a second.
-_BOOT = (
-    "import sys, types; package = types.ModuleType('lazy_course'); package.__path__ = [sys.argv[1]]; "
-    "sys.modules['lazy_course'] = package; from lazy_course.grading.worker import main; main()"
-)
-_PACKAGE = Path(__file__).resolve().parents[1]
+from lazy_course.grading.foreman import FOREMAN
 
 
 def run(
@@ -54,39 +43,11 @@ def run(
 
 
 def _talk(job: bytes, folder: Path, *, limit: float) -> tuple[list[dict[str, Any]], str]:
-    environment = {
-        "PATH": os.defpath,
-        "HOME": str(folder),
-        "LANG": "C.UTF-8",
-        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
-        "JUPYTER_PLATFORM_DIRS": "1",
-    }
-    process = subprocess.Popen(
-        [sys.executable, "-I", "-c", _BOOT, str(_PACKAGE)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        cwd=folder,
-        env=environment,
-        start_new_session=True,
-    )
-    trouble = ""
-    try:
-        told, errors = process.communicate(job, timeout=limit)
-    except subprocess.TimeoutExpired:
-        _end(process)
-        told, errors = process.communicate()
-        trouble = f"grading was not done after {limit:g} seconds"
-    except BaseException:
-        _end(process)
-        raise
+    told, errors, in_time = FOREMAN.talk(job, folder, limit)
     lines = [json.loads(line) for line in told.decode().splitlines() if line.endswith("}")]
-    if not any(line.get("done") in (0, 1) for line in lines) and not trouble:  # 1: some cell failed
-        last = errors.decode("utf-8", "replace").strip().splitlines()
-        trouble = f"the grading process ended early ({last[-1][:200] if last else 'no message'})"
-    return lines, trouble
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+    if not in_time:
+        return lines, f"grading was not done after {limit:g} seconds"
+    if any(line.get("done") in (0, 1) for line in lines):  # 1: some cell failed
+        return lines, ""
+    last = errors.strip().splitlines()
+    return lines, f"the grading process ended early ({last[-1][:200] if last else 'no message'})"

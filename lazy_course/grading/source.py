@@ -10,17 +10,26 @@ import dataclasses
 import re
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import jupytext
 import nbformat
 
+from lazy_course.grading import predicates
 from lazy_course.grading.errors import GradingError
 
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 WRITTEN_BEGIN, WRITTEN_END = "<!-- BEGIN SOLUTION -->", "<!-- END SOLUTION -->"
 ROLES = ("statement", "answer", "check", "probe", "wrong", "written")
 QUESTION_ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+
+
+class Rule(TypedDict):
+    """Tolerances, and the name of a predicate or ""."""
+
+    rtol: float
+    atol: float
+    predicate: str
 
 
 class SourceError(GradingError):
@@ -60,6 +69,12 @@ class Question:
     answer: str  # with its markers; of a question marked by hand, the written cell
     probe: str
     wrongs: tuple[Wrong, ...]
+    predicate: str = ""
+
+    @property
+    def rule(self) -> Rule:
+        """How a value is compared with the solution's: the keywords of `compare.payload_difference`."""
+        return {"rtol": self.rtol, "atol": self.atol, "predicate": self.predicate}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +103,11 @@ def read(path: Path) -> ProblemSet:
 
 def parse(text: str, *, stem: str) -> ProblemSet:
     """Read and check the text of a source; `stem` names it in messages and in the notebooks."""
-    notebook = jupytext.reads(text, fmt="md:myst")
+    return of_notebook(jupytext.reads(text, fmt="md:myst"), stem=stem)
+
+
+def of_notebook(notebook: nbformat.NotebookNode, *, stem: str) -> ProblemSet:
+    """Check a source that jupytext has read."""
     cells = tuple(_cell(cell, stem) for cell in notebook.cells)
     names = list(dict.fromkeys(cell.question for cell in cells if cell.question))
     if not names:
@@ -141,7 +160,15 @@ def _question(name: str, cells: tuple[Cell, ...], stem: str) -> Question:
         answer=answer,
         probe=sources.get("probe", ""),
         wrongs=wrongs,
+        predicate=_predicate(statement, where),
     )
+
+
+def _predicate(statement: dict[str, Any], where: str) -> str:
+    name = statement.get("predicate", "")
+    if name and name not in predicates.NAMES:
+        raise SourceError(f"{where}: predicate is {name!r}; it is one of {', '.join(predicates.NAMES)}")
+    return str(name)
 
 
 def _demand_roles(where: str, count: Counter[str], needed: tuple[str, ...]) -> None:

@@ -15,6 +15,7 @@ from lazy_course.grading.notebooks import ANSWER_MARK, WRITTEN_MARK, answer_sour
 from lazy_course.grading.source import ProblemSet, Question
 
 MAX_BYTES = 20_000_000
+_NOT_OPENED = "the submission is a link or no ordinary file, and was not opened"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,6 +63,8 @@ def discover(folder: Path, stems: list[str]) -> list[Submission]:
             continue
         if entry.is_dir() and not entry.is_symlink():
             found += [_in_folder(entry, stem) for stem in stems]
+        elif entry.is_dir():
+            found += [Submission(printable(entry.name), stem, None, _NOT_OPENED) for stem in stems]
         elif entry.suffix == ".ipynb" and len(stems) == 1:
             found.append(_file(printable(entry.stem), stems[0], entry))
     if not found:
@@ -89,7 +92,7 @@ def printable(text: str) -> str:
 
 def _file(student: str, stem: str, path: Path) -> Submission:
     if path.is_symlink() or not path.is_file():
-        return Submission(student, stem, None, "the submission is a link or no ordinary file, and was not opened")
+        return Submission(student, stem, None, _NOT_OPENED)
     if path.stat().st_size > MAX_BYTES:
         return Submission(student, stem, None, f"the file is larger than {MAX_BYTES // 1_000_000} MB")
     return Submission(student, stem, path)
@@ -154,17 +157,33 @@ def _answer(cells: list[dict[str, Any]], question: Question) -> Answer:
     if not found:
         return Answer(None, f"the answer cell of {question.id} is missing")
     written = any(_adds_to_exercise(cell["source"], question) for cell in by_id + marked)
+    if question.marking == "hand" and len(by_id + marked) > 1:
+        return _all_of(by_id + marked, question, written)
     if len({cell["source"] for cell in found}) > 1:
         cause = f"the answer cell of {question.id} is there {len(found)} times with different content"
         return Answer(None, cause, written=written)
     kind = "code" if question.marking == "auto" else "markdown"
     if found[0]["type"] != kind:
-        return Answer(None, f"the answer cell of {question.id} is no longer a {kind} cell", written=written)
+        fault = f"the answer cell of {question.id} is no longer a {kind} cell"
+        readable = question.marking == "hand"  # it is text in any case
+        return (
+            Answer(found[0]["source"], note=fault, written=written)
+            if readable
+            else Answer(None, fault, written=written)
+        )
     copies = [cell for cell in marked if cell["source"] != found[0]["source"]]
     note = "" if by_id else "the cell's id was changed; it was found by its marker"
     if copies:
         note = _copies(question, len(copies) + 1)
     return Answer(found[0]["source"], note=note, written=written)
+
+
+def _all_of(found: list[dict[str, Any]], question: Question, written: bool) -> Answer:
+    """Several cells for one proof: whoever marks it reads all that differ, one after the other."""
+    texts = list(dict.fromkeys(cell["source"] for cell in found))
+    written_texts = [text for text in texts if _adds_to_exercise(text, question)] or texts[:1]
+    note = _copies(question, len(texts)) if len(written_texts) > 1 else ""
+    return Answer("\n\n---\n\n".join(written_texts), note=note, written=written)
 
 
 def _is_marked(cell: dict[str, Any], question: str, role: str, line: str) -> bool:
@@ -175,7 +194,7 @@ def _is_marked(cell: dict[str, Any], question: str, role: str, line: str) -> boo
 
 def _copies(question: Question, count: int) -> str:
     """What to say where copies of an answer cell differ from it; Jupyter ran the last, which may be another one."""
-    graded = "the one with the original id was graded" if question.marking == "auto" else "read all of them"
+    graded = "the one with the original id was graded" if question.marking == "auto" else "all of them are read"
     return f"there are {'two' if count == 2 else count} answer cells of {question.id}; {graded}"
 
 

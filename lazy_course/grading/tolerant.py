@@ -19,9 +19,9 @@ class TolerantCell(nbval.plugin.IPyNbCell):
             self.comparison_traceback = [f"{len(got)} probe messages came, {len(wanted)} are stored"]
             return False
         course = self.cell.metadata.get("lazy_course", {})
-        rtol, atol = course.get("rtol", 1e-6), course.get("atol", 1e-9)
+        rule = {"rtol": 1e-6, "atol": 1e-9} | {k: course[k] for k in ("rtol", "atol", "predicate") if k in course}
         for one, other in zip(got, wanted, strict=True):
-            reason = payload_difference(one, other, rtol=rtol, atol=atol)
+            reason = payload_difference(one, other, **rule)
             if reason:
                 self.comparison_traceback = [f"probe {other['question']}: {reason}"]
                 return False

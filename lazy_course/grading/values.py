@@ -169,6 +169,31 @@ def _decode_array(encoded: dict[str, Any], budget: Budget) -> np.ndarray:
     raise ValueError("an array holds entries that are not of its kind")
 
 
+def rectangular(items: Any) -> np.ndarray | None:
+    """A list of plain numbers (or of booleans, or of arrays of them) as an array; None for what is no such list."""
+    leaves: list[Any] = []
+    shape = _shape(items, leaves)
+    kinds = {type(leaf) for leaf in leaves}
+    if shape is None or not (kinds == {bool} or kinds <= {int, float}):
+        return None
+    if kinds == {int} and any(abs(leaf) >= 2**63 for leaf in leaves):
+        return None
+    return np.array(leaves).reshape(shape)
+
+
+def _shape(item: Any, leaves: list[Any]) -> tuple[int, ...] | None:
+    if isinstance(item, np.ndarray):
+        leaves.extend(item.ravel().tolist())
+        return item.shape
+    if not isinstance(item, list):
+        leaves.append(item)
+        return ()
+    shapes = [_shape(entry, leaves) for entry in item]
+    if None in shapes or len(set(shapes)) > 1:
+        return None
+    return (len(item), *((shapes[0] or ()) if shapes else ()))
+
+
 def short_text(encoded: dict[str, Any]) -> str:
     """A value in a few characters, as a student reads it below a probe."""
     kind = encoded["kind"]

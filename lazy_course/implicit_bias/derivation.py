@@ -100,12 +100,17 @@ def slope_of_q() -> Expr:
     return sp.log(upper)
 
 
+def q(z: Expr) -> Expr:
+    """q(z) = z arcsinh(z/2) - sqrt(z^2 + 4) + 2, which `potential` derives."""
+    return z * asinh(z / 2) - sqrt(z**2 + 4) + 2
+
+
 def potential() -> Derived:
     """Erratum P1. Stationarity asks q'(beta_i / alpha^2) to be a row of X^T mu, and u_i = (X^T nu)_i is one: q' = u."""
     slope = slope_of_q()
     u = Symbol("u", positive=True)
     integrated = sp.integrate(asinh(u / 2), (u, 0, Symbol("z", positive=True)))
-    printed = Z * asinh(Z / 2) - sqrt(Z**2 + 4) + 2
+    printed = q(Z)
     left = Eq(Function("q")(Z), Integral(asinh(U / 2), (U, 0, Z)), evaluate=False)
     positive = Symbol("z", positive=True)
     return Derived(

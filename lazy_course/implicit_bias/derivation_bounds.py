@@ -8,14 +8,10 @@ import sympy as sp
 from sympy import Eq, Expr, Le, Rational, Symbol, asinh, atanh, cosh, diff, exp, log, sinh, sqrt
 
 from lazy_course.derived import Derived
+from lazy_course.implicit_bias.derivation import ALPHA, q
 
-ALPHA, B, X, LAM = (Symbol(name, positive=True) for name in ("alpha", "b", "x", r"\lambda"))
+B, X, LAM = (Symbol(name, positive=True) for name in ("b", "x", r"\lambda"))
 S = Symbol("s", positive=True)
-
-
-def q(z: Expr) -> Expr:
-    """q(z) = z arcsinh(z/2) - sqrt(4 + z^2) + 2, as the chapter derives it."""
-    return z * asinh(z / 2) - sqrt(4 + z**2) + 2
 
 
 def phi(b: Expr) -> Expr:
@@ -37,6 +33,7 @@ def conjugate() -> Derived:
                 sqrt(4 + B**2 / ALPHA**4), sqrt(B**2 + 4 * ALPHA**4) / ALPHA**2
             ),
             "slope of phi": diff(phi(B), B) - asinh(B / (2 * ALPHA**2)),
+            "phi is convex": sp.simplify(diff(phi(B), B, 2) - 1 / sqrt(B**2 + 4 * ALPHA**4)),
             "value at the maximum": (S * best - phi(best)).subs(root).subs(inverse) - printed,
         },
     )

@@ -10,7 +10,7 @@ import sympy as sp
 from sympy import Eq, Expr, Ge, Le, Matrix, Rational, Symbol, asinh, cosh, diff, exp, log, sinh, sqrt
 
 from lazy_course.derived import Derived
-from lazy_course.implicit_bias.derivation import ALPHA, Z, potential
+from lazy_course.implicit_bias.derivation import ALPHA, q
 from lazy_course.implicit_bias.derivation_limits import LAMBDA
 
 B, V, HAT = Symbol("b", real=True), Symbol("v", real=True), Symbol(r"\hat u", real=True)
@@ -20,7 +20,7 @@ EXCESS = Symbol(r"{\lVert\beta_\alpha\rVert_1-\lVert\beta_1\rVert_1}")
 
 def potential_of(b: Expr) -> Expr:
     """F(b) = alpha^2 q(b / alpha^2)."""
-    return ALPHA**2 * potential().equation.rhs.subs(Z, b / ALPHA**2)
+    return ALPHA**2 * q(b / ALPHA**2)
 
 
 def potential_at(u: Expr) -> Expr:
@@ -30,26 +30,8 @@ def potential_at(u: Expr) -> Expr:
 
 
 def conjugate_of(u: Expr) -> Expr:
-    """F*(u) = 2 alpha^2 (cosh u - 1)."""
+    """F*(u) = 2 alpha^2 (cosh u - 1), the conjugate of F: derivation_bounds.conjugate."""
     return 2 * ALPHA**2 * (cosh(u) - 1)
-
-
-def conjugate() -> Derived:
-    """F(b) + F*(u) = b u at b = 2 alpha^2 sinh(u), and F(b) + F*(v) >= b v for every v."""
-    at = 2 * ALPHA**2 * sinh(V)
-    young = potential_of(B) + conjugate_of(V) - B * V
-    spelled = (
-        B * asinh(B / (2 * ALPHA**2)) - ALPHA**2 * sqrt(B**2 / ALPHA**4 + 4) + 2 * ALPHA**2 + conjugate_of(V) - B * V
-    )
-    return Derived(
-        Ge(Symbol("F(b)") + Symbol("{F^*(v)}"), Symbol("b") * Symbol("v"), evaluate=False),
-        {
-            "written out": sp.simplify(young - spelled),
-            "stationary in v where b = 2 alpha^2 sinh v": sp.simplify(diff(young, V).subs(B, at)),
-            "convex in v": sp.simplify(diff(young, V, 2) - 2 * ALPHA**2 * cosh(V)),
-            "zero there": sp.simplify(potential_at(V) + conjugate_of(V) - at * V),
-        },
-    )
 
 
 def three_points() -> Derived:
@@ -196,7 +178,6 @@ def smallest_example() -> Derived:
 def all_derivations() -> dict[str, Derived]:
     """Run every derivation of this file, by name."""
     functions = (
-        conjugate,
         three_points,
         upper_bound,
         lower_bound,

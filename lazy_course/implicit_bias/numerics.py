@@ -51,8 +51,8 @@ def minimum_q_interpolator(
 
     Newton's method on the dual (module docstring). One alpha gives shape (d,), a flat array of A of them (A, d), all
     in one continuation from the largest to the smallest. Residual and stationarity are checked, and are about
-    $10^{-13}$ from alpha = $10^6$ to $10^{-12}$. Entries off the l1 support are exact to about $10^{-15}\max|\beta|$
-    absolutely, which is the rounding of y.
+    $10^{-13}$ from alpha = $10^6$ to $10^{-12}$. Every entry, on the l1 support or off it, is exact to about
+    $10^{-14}\max|\beta|$ absolutely (against fifty digits): an entry of size b has a relative error of that over b.
 
     X may have any rank; y must be in its range. Raises `ValueError` if it is not (with what to do), for wrong shapes,
     for alpha that is not positive; `ArithmeticError` if Newton's method fails. Source: woodworth2020kernel, Theorem 1.

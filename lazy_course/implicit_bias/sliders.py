@@ -8,6 +8,7 @@ from IPython.display import HTML
 
 from lazy_course import interactive, style
 from lazy_course.implicit_bias.curves import Plane
+from lazy_course.interactive import line
 from lazy_course.models import RealArray
 
 BLUE, VERMILION, GREEN = style.COLOURS["blue"], style.COLOURS["vermilion"], style.COLOURS["green"]
@@ -21,15 +22,15 @@ def paths(planes: Sequence[Plane], *, alt: str, twin: str) -> HTML:
     """
     choices = {
         f"{plane.alpha:g}": [
-            _line(plane.level, "level set of Q", VERMILION, width=2),
-            _line(plane.path, "path β(t)", BLUE, width=3),
+            line(plane.level[:, 0], plane.level[:, 1], "level set of Q", color=VERMILION, width=2),
+            line(plane.path[:, 0], plane.path[:, 1], "path β(t)", color=BLUE, width=3),
             _point(plane.limit, "its end", "circle", BLUE),
         ]
         for plane in planes
     }
     second = np.array([-1.25, 1.25])
     fixed = [
-        _line(np.stack([1 - second / 2, second], axis=1), "Xβ = y", "#606060", width=1.5),
+        line(1 - second / 2, second, "Xβ = y", color="#606060", width=1.5),
         _point(np.array([0.8, 0.4]), "least ℓ₂ norm", "square-open", "#1a1a1a"),
         _point(np.array([1.0, 0.0]), "least ℓ₁ norm", "diamond-open", "#1a1a1a"),
     ]
@@ -47,13 +48,6 @@ def paths(planes: Sequence[Plane], *, alt: str, twin: str) -> HTML:
             "xaxis": {"range": (-1.15, 1.75)},
             "yaxis": {"range": (-1.15, 1.15), **SQUARE},
         },
-    )
-
-
-def _line(points: RealArray, name: str, colour: str, **options: object) -> go.Scatter:
-    xy = np.asarray(points).round(5)
-    return go.Scatter(
-        x=xy[:, 0].tolist(), y=xy[:, 1].tolist(), mode="lines", name=name, line={"color": colour, **options}
     )
 
 

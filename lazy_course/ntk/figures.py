@@ -56,10 +56,11 @@ def opening(record: dict[str, Any], *, width: int) -> Figure:
 
 @style.styled
 def random_kernels(section: Section, errors: dict[str, Section]) -> Figure:
-    """Left: bands of random two-layer kernels and their limit. Right: the error against the width."""
+    """Left: random two-layer kernels of the widths 10, 100 and 1000, and their limit. Right: error against width."""
     fig, (left, right) = style.figure(2)
-    looks = ((VERMILION, 0.15), (ORANGE, 0.3), (GREEN, 0.6))
-    for draws, m, (colour, opacity) in zip(section.draws, section.widths, looks, strict=True):
+    looks = {10: (VERMILION, 0.15), 100: (ORANGE, 0.3), 1000: (GREEN, 0.6)}
+    for m, (colour, opacity) in looks.items():
+        draws = section.draws[section.widths.index(m)]
         low, high = np.quantile(np.asarray(draws), (0.05, 0.95), axis=0)
         left.fill_between(section.angles, low, high, color=colour, alpha=opacity, linewidth=0, label=f"$m = {m}$")
     left.plot(section.angles, section.limit, color=BLACK, linestyle="-", label="limit")

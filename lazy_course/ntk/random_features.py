@@ -1,5 +1,6 @@
 """Draws of a two-layer tangent kernel against its limit, along a section of the sphere (Figure 4 of the paper)."""
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -7,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from lazy_course.models import AnyKey
-from lazy_course.ntk.numerics import random_feature_kernels, two_layer_limits
+from lazy_course.models import ACTIVATIONS, AnyKey
+from lazy_course.ntk.numerics import two_layer_limits
 
 
 class Section(NamedTuple):
@@ -30,6 +31,18 @@ class Section(NamedTuple):
         return float(np.polyfit(np.log(self.widths), np.log(self.error), 1)[0])
 
 
+@partial(jax.jit, static_argnames=("number", "activation"))
+def _neurons(key: AnyKey, x: Array, points: Array, *, number: int, activation: str) -> Array:
+    """Kernels of single neurons, (number, angles): the mean of any m of the rows is a kernel of width m."""
+    of_a, of_b = jax.random.split(key)
+    a, b = jax.random.normal(of_a, (number, x.size)), jax.random.normal(of_b, (number, 1))
+    here, there = a @ x, a @ points.T
+    function = ACTIVATIONS[activation]
+    slope = jax.vmap(jax.grad(function))
+    gates = slope(here)[:, None] * jnp.reshape(slope(jnp.ravel(there)), there.shape)
+    return b**2 * gates * (points @ x)[None] + function(here)[:, None] * function(there)
+
+
 def kernels_on_a_section(
     key: AnyKey, widths: tuple[int, ...], *, draws: int, d: int = 10, activation: str = "relu", count: int = 41
 ) -> Section:
@@ -41,17 +54,9 @@ def kernels_on_a_section(
     points = jnp.zeros((count, d)).at[:, 0].set(jnp.cos(angles)).at[:, 1].set(jnp.sin(angles))
     x = jnp.zeros((1, d)).at[0, 0].set(1.0)
 
-    base = int(np.gcd.reduce(widths))
-
-    def narrow(key: AnyKey) -> Array:
-        inputs, outputs = random_feature_kernels(key, x, points, width=base, activation=activation)
-        return inputs[0] + outputs[0]
-
-    # A wide kernel is the mean of independent narrow ones, so one compiled function serves all widths.
-    parts = np.asarray(widths) // base
-    ends = np.cumsum(parts)
-    drawn = jax.lax.map(narrow, jax.random.split(key, int(draws * ends[-1])), batch_size=4096)
-    drawn = jnp.reshape(drawn, (draws, int(ends[-1]), count))
-    means = [jnp.mean(drawn[:, end - n : end], axis=1) for n, end in zip(parts, ends, strict=True)]
+    parts = _neurons(key, x[0], points, number=draws * sum(widths), activation=activation)
+    drawn = jnp.reshape(parts, (draws, sum(widths), count))
+    ends = np.cumsum(widths)
+    means = [jnp.mean(drawn[:, end - m : end], axis=1) for m, end in zip(widths, ends, strict=True)]
     limit = two_layer_limits(x, points, activation=activation)
     return Section(angles, tuple(widths), limit[0][0] + limit[1][0], jnp.stack(means))

@@ -50,6 +50,34 @@ class Ratios(NamedTuple):
     gap: Array
 
 
+class Quadratic(NamedTuple):
+    r"""A drawn model $J_0w + \frac12D[w, w]$ with its target, step size, contraction rho and bounds."""
+
+    j0: Array
+    bend: Array
+    target: Array
+    step: Array
+    rho: Array
+    bounds: Bounds
+
+
+def _drawn_quadratic(key: AnyKey, share: float) -> Quadratic:
+    """A draw that meets the condition with equality; see `quadratic_ratios`."""
+    of_j, of_d, of_y = jax.random.split(key, 3)
+    j0, bend = jax.random.normal(of_j, (2, 4)), jax.random.normal(of_d, (2, 4, 4))
+    bend = bend + jnp.swapaxes(bend, 1, 2)
+    values = jnp.linalg.svd(j0, compute_uv=False) ** 2
+    best, limit = 2 / (values[0] + values[-1]), 2 / values[0]
+    step = min(share, 1.0) * best + max(share - 1.0, 0.0) * (limit - best)
+    rho = jnp.minimum(step * values[-1], 2 - step * values[0])
+    lip, norm = jnp.linalg.norm(jnp.reshape(bend, (8, 4)), 2), jnp.sqrt(values[0])
+    bound = (norm + jnp.sqrt(norm**2 + 2 * rho / (3 * step))) / 2  # B = ||J_0|| + L r and L r = rho / (6 step B)
+    r0 = rho**2 / (18 * step**2 * bound**2 * lip)
+    y = jax.random.normal(of_y, (2,))
+    bounds = step_bounds(bound=bound, lipschitz=lip, residual=r0, rho=rho, step_size=step)
+    return Quadratic(j0, bend, r0 * y / jnp.linalg.norm(y), step, rho, bounds)
+
+
 def quadratic_ratios(key: AnyKey, *, cases: int, steps: int = 120, share: float = 0.9) -> Ratios:
     r"""Drawn models $f = J_0w + \frac12D[w, w]$ (2 outputs, 4 parameters) that just meet $18\eta_0^2B^2LR_0 = \rho^2$.
 
@@ -59,38 +87,24 @@ def quadratic_ratios(key: AnyKey, *, cases: int, steps: int = 120, share: float 
     """
 
     def one(key: AnyKey) -> Ratios:
-        of_j, of_d, of_y = jax.random.split(key, 3)
-        j0, bend = jax.random.normal(of_j, (2, 4)), jax.random.normal(of_d, (2, 4, 4))
-        bend = bend + jnp.swapaxes(bend, 1, 2)
-        values = jnp.linalg.svd(j0, compute_uv=False) ** 2
-        best, limit = 2 / (values[0] + values[-1]), 2 / values[0]
-        step = min(share, 1.0) * best + max(share - 1.0, 0.0) * (limit - best)
-        rho = jnp.minimum(step * values[-1], 2 - step * values[0])
-        lip = jnp.linalg.norm(jnp.reshape(bend, (8, 4)), 2)
-        norm = jnp.sqrt(values[0])
-        bound = (norm + jnp.sqrt(norm**2 + 2 * rho / (3 * step))) / 2  # B = ||J_0|| + L r and L r = rho / (6 step B)
-        r0 = rho**2 / (18 * step**2 * bound**2 * lip)
-        y = jax.random.normal(of_y, (2,))
-        y = r0 * y / jnp.linalg.norm(y)
-        bounds = step_bounds(bound=bound, lipschitz=lip, residual=r0, rho=rho, step_size=step)
+        q = _drawn_quadratic(key, share)
+        r0 = jnp.linalg.norm(q.target)
 
         def descend(state: tuple[Array, Array, Array], count: Array) -> tuple[tuple[Array, Array, Array], Ratios]:
             w, linear, length = state
-            j = j0 + bend @ w
-            g = j0 @ w + jnp.einsum("iab,a,b->i", bend, w, w) / 2 - y
-            move = -step * (j.T @ g)
-            decay = (1 - rho / 3) ** count
+            j = q.j0 + q.bend @ w
+            g = q.j0 @ w + jnp.einsum("iab,a,b->i", q.bend, w, w) / 2 - q.target
+            move, decay = -q.step * (j.T @ g), (1 - q.rho / 3) ** count
             seen = Ratios(
                 # At the start both are equal; at the end only rounding is left.
                 jnp.where((count > 0) & (decay > 1e-12), jnp.linalg.norm(g) / (decay * r0), 0.0),
-                length / bounds.radius,
-                jnp.linalg.norm(j @ j.T - j0 @ j0.T, 2) / bounds.drift,
-                jnp.linalg.norm(linear - g) / bounds.gap,
+                length / q.bounds.radius,
+                jnp.linalg.norm(j @ j.T - q.j0 @ q.j0.T, 2) / q.bounds.drift,
+                jnp.linalg.norm(linear - g) / q.bounds.gap,
             )
-            return (w + move, linear - step * (j0 @ (j0.T @ linear)), length + jnp.linalg.norm(move)), seen
+            return (w + move, linear - q.step * (q.j0 @ (q.j0.T @ linear)), length + jnp.linalg.norm(move)), seen
 
-        start = (jnp.zeros(4), -y, jnp.zeros(()))
-        seen = jax.lax.scan(descend, start, jnp.arange(steps))[1]
+        seen = jax.lax.scan(descend, (jnp.zeros(4), -q.target, jnp.zeros(())), jnp.arange(steps))[1]
         return Ratios(*(jnp.max(values) for values in seen))
 
     return jax.jit(jax.vmap(one))(jax.random.split(key, cases))

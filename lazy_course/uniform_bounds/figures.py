@@ -15,15 +15,19 @@ BLUE, VERMILION, GREEN, BLACK = (style.COLOURS[name] for name in ("blue", "vermi
 
 
 @style.styled
-def two_starts(degenerate: Settled, regular: Settled) -> Figure:
-    """The parameter gap of the smallest example against flow time, from a start of rank 1 and from one of rank 2."""
+def two_starts(degenerate: Settled, regular: Settled, alphas: tuple[float, ...]) -> Figure:
+    """The parameter gap of the smallest example against flow time, from a start of rank 1 and from one of rank 2.
+
+    `alphas` are those drawn, out of the ones that were run.
+    """
     fig, axes = style.figure(2)
     titles = ("start $(0,0)$: rank 1, jumps to 2", "start $(1,0)$: rank 2")
     for axis, settled, title in zip(axes, (degenerate, regular), titles, strict=True):
         for alpha, times, w, linear in zip(
             settled.alphas, settled.times, settled.params, settled.linearized_params, strict=True
         ):
-            axis.loglog(times[1:], np.linalg.norm(w - linear, axis=1)[1:], label=rf"$\alpha={alpha:g}$")
+            if alpha in alphas:
+                axis.loglog(times[1:], np.linalg.norm(w - linear, axis=1)[1:], label=rf"$\alpha={alpha:g}$")
         axis.set(title=title, xlabel="flow time $t$", ylim=(1e-6, 4.0), xlim=(1e-1, None))
     axes[0].set_ylabel(r"$\|w_\alpha-\bar w_\alpha\|$")
     axes[0].legend(loc="lower right")
@@ -84,7 +88,7 @@ def bounds_beside(gaps: dict[str, Any], steps: dict[str, Any]) -> Figure:
     axis.plot(measured, rows, "k|", markersize=24, markeredgewidth=3, label="measured")
     axis.set(xscale="log", xlabel=r"$\alpha^2\sup_t\|w_\alpha-\bar w_\alpha\|$", yticks=rows, yticklabels=names)
     axis.set_xlim(1e-2, None)
-    axis.legend(loc="upper center", bbox_to_anchor=(0.4, -0.18), ncols=3)
+    axis.legend(loc="upper center", bbox_to_anchor=(0.4, -0.26), ncols=3)
     return fig
 
 
@@ -103,8 +107,9 @@ def onsets(pessimism: dict[str, Any]) -> Figure:
             axis.fill_between(x, np.nanmin(ratios, 1), np.nanmax(ratios, 1), color=line.get_color(), alpha=0.2)
         axis.set(xlabel=label, xticks=x, xticklabels=[str(v) for v in x])
         axis.minorticks_off()
+        axis.set_ylim(bottom=1.5)
     axes[0].set_ylabel("certified threshold / onset")
-    axes[0].legend()
+    axes[0].legend(loc="lower center", ncols=2)
     return fig
 
 

@@ -2,7 +2,9 @@
 
 With --peer (a Python that has neural-tangents) both sides of each task are compiled first, then run one after the
 other, five times and more: what the machine does beside them meets both. Without it only our side is measured, and
-nothing is written but to the screen. Files that it writes: lazy_course/benchmarks.json.
+nothing is written but to the screen. With --nbgrader (a Python that has nbgrader) the grader is measured beside it,
+which takes some ten minutes, and that part of the record alone is written. Files that it writes:
+lazy_course/benchmarks.json.
 """
 
 import argparse
@@ -16,6 +18,7 @@ import sys
 import time
 from pathlib import Path
 
+from tests.benchmarks import cohort
 from tests.benchmarks.problems import SETTINGS
 
 HERE = Path(__file__).parent
@@ -152,16 +155,32 @@ def measure(peer: str | None, repeats: int, others: bool) -> dict:
     return record
 
 
+def measure_grading(peer: str, students: int, sample: int) -> None:
+    """Put the grader's part into the record, whose other parts stay."""
+    found = cohort.measure(peer, students, sample, machine())
+    print(json.dumps(found, indent=1))
+    record = json.loads(RECORD.read_text(encoding="utf-8")) | {"grading": found}
+    RECORD.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    print(f"ratio {found['ratio']}, asked for {found['target']}; written to {RECORD.name}, which the book reads")
+
+
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--peer", help="a Python in whose environment neural-tangents 0.6.5 is installed")
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--fast", action="store_true", help="leave out the peer's slower methods")
+    parser.add_argument("--nbgrader", help="a Python in whose environment nbgrader 0.9.6 and jax are installed")
+    parser.add_argument("--students", type=int, default=500, help="submissions that our side grades")
+    parser.add_argument("--sample", type=int, default=20, help="those of them that nbgrader grades, in either mode")
     arguments = parser.parse_args()
+    if arguments.nbgrader:
+        measure_grading(arguments.nbgrader, arguments.students, arguments.sample)
+        return
     record = measure(arguments.peer, arguments.repeats, not arguments.fast)
     if arguments.peer:
-        RECORD.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        kept = {"grading": json.loads(RECORD.read_text(encoding="utf-8"))["grading"]}
+        RECORD.write_text(json.dumps(record | kept, indent=1) + "\n", encoding="utf-8")
         print(f"written to {RECORD.name}; the book reads it", flush=True)
     else:
         print("no peer was given (PEER=/path/to/its/python): the record is left as it is")

@@ -4,11 +4,14 @@ import statistics
 import sys
 from importlib.metadata import version
 
+import nbformat
 import numpy as np
 import pytest
 
 from lazy_course import benchmarks
-from tests.benchmarks import problems, run
+from lazy_course.grading import notebooks, source
+from lazy_course.grading.sandbox import Bubblewrap
+from tests.benchmarks import cohort, problems, questions, run
 
 RECORD = benchmarks.load()
 
@@ -56,11 +59,59 @@ def test_layers_are_never_slower_where_it_matters():
 
 def test_tables_show_every_task():
     table = benchmarks.table()
-    assert table.count("\n") == 1 + len(run.TARGETS)
+    assert table.count("\n") == 1 + len(run.TARGETS) + len(cohort.MODES)
     assert all(f"**{task['ratio']:.3g}**" in table for task in RECORD["tasks"].values())
     assert "neural-tangents 0.6.5" in benchmarks.circumstances()
     ways = [line.split("|")[-2].strip() for line in benchmarks.ways_of_vgg11().splitlines()[2:10]]
     assert ways == ["jacobian"] * 2 + ["pairs"] * 4 + ["gram"] * 2
+
+
+def test_the_graders_part_is_of_the_present_questions():
+    """The ratio is that of the recorded seconds; a submission adds less than 0.1 MiB to the memory."""
+    found = RECORD["grading"]
+    settings = found["settings"]
+    assert (settings["questions"], settings["cases"]) == (len(questions.QUESTIONS), questions.CASES)
+    assert (settings["workers"], settings["processes"]) == (2, cohort.MODES)
+    assert settings["submissions"] >= 500
+    assert settings["sample"] >= 20
+    assert settings["isolation"] == Bubblewrap.name
+    assert found["versions"]["peer"]["nbgrader"] == "0.9.6"
+    for mode, parts in found["parts"].items():
+        assert found["seconds"][mode] == pytest.approx(statistics.mean(parts), rel=2e-3)
+    assert found["ratio"] == pytest.approx(found["seconds"]["peer"] / found["seconds"]["ours"], rel=2e-2)
+    assert found["target"] == cohort.TARGET
+    for first, *_, last in found["memory"].values():  # MiB; between the first and the last fifth lie four fifths
+        assert 0 < last < first + 0.1 * 0.8 * settings["submissions"]
+    assert "nbgrader 0.9.6" in benchmarks.grading()
+
+
+def test_a_part_of_the_cohort_is_graded_again(tmp_path, walls):
+    """The recorded command on four students, of whom one has wrong answers and one left some out."""
+    cohort.prepare_ours(tmp_path, 4)
+    ours = cohort.grade_ours(tmp_path, 2)
+    cohort.demand_right(ours)
+    assert sorted(ours["totals"].values()) == [4, 4, 6, 6]
+    assert ours["looks"][-1][1] > 0
+    assert ours["isolation"] == walls.name
+
+
+def test_marks_that_are_not_right_stop_the_measurement():
+    with pytest.raises(ArithmeticError, match="s0001"):
+        cohort.demand_right({"totals": {"s0000": 6.0, "s0001": 6.0}})
+
+
+def test_both_forms_of_the_questions_hold_the_same_answers(tmp_path):
+    """What a student hands in to either grader has the same source in the answer cells."""
+    path = tmp_path / f"{questions.STEM}.md"
+    path.write_text(questions.source())
+    exercise = tmp_path / "exercise.ipynb"
+    exercise.write_bytes(notebooks.to_bytes(notebooks.exercise(source.read(path))))
+    peer = tmp_path / "peer.ipynb"
+    peer.write_text(nbformat.writes(questions.for_nbgrader()))
+    for student in range(6):
+        both = [{c.source for c in nbformat.reads(questions.handed_in(form, student).decode(), 4).cells}
+                for form in (exercise, peer)]  # fmt: skip
+        assert all(set(questions.chosen(student).values()) <= cells for cells in both)
 
 
 def test_a_side_that_fails_says_why():

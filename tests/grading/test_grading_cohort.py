@@ -3,110 +3,14 @@
 import csv
 import json
 import shutil
+from html import escape
 
 import pytest
 
-from lazy_course.grading import grade, isolation, runner, submissions
+from lazy_course.grading import grade, isolation, probe, runner, schema, submissions
 from lazy_course.grading.errors import GradingError
 from tests.grading import tiny
-
-SOLVED = tiny.solved()
-FULL = {"double": 2.0, "gradient": 3.0, "is-lazy": 1.0}
-
-
-def _answers(**changes):
-    return SOLVED | {name.replace("_", "-"): text for name, text in changes.items()}
-
-
-def _damage(notebook):
-    """Lose one answer cell, double another, forget the id of a third, and turn the order round."""
-    cells = [cell for cell in notebook["cells"] if cell["id"] != "gradient-answer"]
-    twin = next(cell for cell in cells if cell["id"] == "is-lazy-answer")
-    cells.append(twin | {"source": "def is_lazy(scale):\n    return 0, True"})
-    double = next(cell for cell in cells if cell["id"] == "double-answer")
-    del double["id"], double["metadata"]
-    notebook["cells"] = cells[::-1]
-
-
-def _copy(notebook):
-    """Answer double in a copy, leave the original as it came; put a wrong copy beside a right answer."""
-    for name, text in [("double", SOLVED["double"]), ("is-lazy", "def is_lazy(scale):\n    return 0, True")]:
-        place = next(i for i, cell in enumerate(notebook["cells"]) if cell["id"] == f"{name}-answer")
-        copy = notebook["cells"][place] | {"id": f"copy-of-{name}", "source": text}
-        notebook["cells"].insert(place + 1, copy)
-
-
-def _tamper(notebook):
-    """Tag and rewrite what is not the student's: it must not matter."""
-    for cell in notebook["cells"]:
-        cell["metadata"]["tags"] = ["nbval-skip", "nbval-ignore-output", "raises-exception"]
-        if cell["id"].endswith("-probe"):
-            cell["source"] = "# NBVAL_SKIP"
-
-
-NOISY = """import sys, warnings
-print("text on stderr", file=sys.stderr)
-warnings.warn("a warning")
-def double(x):
-    print("x" * 10_000)
-    print("and on stderr", file=sys.stderr)
-    return x + x
-double"""
-HUSH = "get_ipython().showtraceback = lambda *a, **k: None\nassert False\n"
-EQUAL = """class Right(float):
-    def __eq__(self, other): return True
-    __hash__ = float.__hash__
-    __ne__ = lambda self, other: False
-def double(x):
-    return Right(7.0)
-"""
-MASKED = "\nprint = sum = np = probe = display = None\ndef range(*a): raise SystemExit\n"
-MUTE = """import IPython.display, lazy_course.grading.probe as stolen
-stolen.show = lambda question, answer, **k: IPython.display.display(
-    {"application/vnd.lazy-course.probe+json": {"question": question, "cases": [{"kind": "right"}] * 8}}, raw=True)
-"""
-LOUD = """from IPython.display import display
-def double(x):
-    display({"application/vnd.lazy-course.probe+json": {"question": "double", "cases": []}}, raw=True)
-    return 2 * x
-"""
-HELPED = "def gradient(*arguments):\n    return my_helper(*arguments)"
-COPIED = {name: text for name, text in SOLVED.items() if name == "is-lazy"} | {"gradient": HELPED}
-NOTEBOOKS = {
-    "solved": tiny.submission(SOLVED),
-    "blank": tiny.submission(),
-    "wrong": tiny.submission(_answers(double="def double(x):\n    return 3 * x", gradient="def gradient(: pass")),
-    "hush": tiny.submission(_answers(double=HUSH, gradient="# NBVAL_SKIP\ndef gradient(*a):\n    return 0.0"), _tamper),
-    "equal": tiny.submission(_answers(double=EQUAL, gradient=SOLVED["gradient"] + MASKED)),
-    "exit": tiny.submission(_answers(gradient="def gradient(*a):\n    import os\n    os._exit(0)")),
-    "loop": tiny.submission(_answers(double="while True:\n    pass")),
-    "noisy": tiny.submission(_answers(double=NOISY)),
-    "mute": tiny.submission(_answers(double=SOLVED["double"] + "\n" + MUTE)),
-    "loud": tiny.submission(_answers(double=LOUD, is_lazy="raise ValueError('\\x1b[31m<b>')")),
-    "damaged": tiny.submission(SOLVED, _damage),
-    "copied": tiny.submission(COPIED, _copy),
-    "text": b"Dear instructor, my answers are attached.",
-    "empty": b"",
-    "half": tiny.submission(SOLVED)[:700],
-    "latin": "\xe9t\xe9".encode("latin-1"),
-    "old": tiny.submission(SOLVED, lambda notebook: notebook.update(nbformat=3)),
-    "number": b"7",
-    "deep": b"[" * 100_000,
-    "shapeless": b'{"nbformat": 4, "cells": [1, null, {"source": 3}, {"source": [4], "metadata": []}]}',
-    "=cmd|' /C calc'!A0<script>alert(1)</script>": b"{}",
-}
-EXPECTED: dict[str, dict[str, float]] = {name: {} for name in NOTEBOOKS} | {
-    "solved": FULL,
-    "wrong": {"is-lazy": 1.0},
-    "hush": {"is-lazy": 1.0},
-    "equal": {"gradient": 3.0, "is-lazy": 1.0},
-    "exit": {"double": 2.0, "is-lazy": 1.0},
-    "loop": {"gradient": 3.0, "is-lazy": 1.0},
-    "noisy": FULL,
-    "loud": {"gradient": 3.0},
-    "damaged": {"double": 2.0},
-    "copied": {"is-lazy": 1.0},
-}
+from tests.grading.broken import EXPECTED, HOSTILE, NOTEBOOKS, SOLVED
 
 
 def _settings(root, **changes):
@@ -135,6 +39,7 @@ def cohort(tmp_path_factory):
     (root / "submissions" / "nobody").mkdir()
     (root / "submissions" / "blank" / "conftest.py").write_text(f"open({str(root / 'trap')!r}, 'w')")
     (root / "submissions" / "link").mkdir()
+    (root / "submissions" / "linked-folder").symlink_to(root / "submissions" / "solved")
     (root / "submissions" / "link" / "tiny.ipynb").symlink_to(root / "submissions" / "solved" / "tiny.ipynb")
     said: list[str] = []
     records = grade.grade(_settings(root), said.append)
@@ -190,9 +95,16 @@ def test_marks_are_those_of_right_values_and_no_others(cohort, student):
         ("old", "double", "format 3, and 4 is needed"),
         ("number", "double", "no notebook format"),
         ("deep", "double", "valid JSON"),
+        ("zip", "double", "not UTF-8"),
+        ("large", "double", "larger than 20 MB"),
+        ("digits", "double", "valid JSON"),
+        ("quarrel", "double", "100001 times with different content"),
+        ("markup", "double", HOSTILE),
         ("shapeless", "double", "is missing"),
         ("nobody", "double", "no file tiny.ipynb was handed in"),
         ("link", "double", "link"),
+        ("linked-folder", "double", "link"),
+        ("x..", "double", "valid JSON"),
     ],
 )
 def test_each_lost_mark_has_its_cause(cohort, student, question, cause):
@@ -211,7 +123,7 @@ def test_a_copy_beside_an_answer_is_said_also_with_full_marks(cohort):
         "answer": SOLVED["is-lazy"],
     }  # fmt: skip
     page = (root / "out" / "feedback" / "copied.html").read_text()
-    assert f"right<br>{notice}" in page
+    assert f'<p class="why">right</p><p class="why">{notice}</p>' in page
     assert page.count("there are two answer cells of double") == 1
     assert any(notice in line for line in said)
 
@@ -220,8 +132,18 @@ def test_two_written_answers_are_both_read(cohort):
     notebook = json.loads(NOTEBOOKS["blank"])
     cell = next(cell for cell in notebook["cells"] if cell["id"] == "proof-written")
     notebook["cells"].append(cell | {"id": "another", "source": "A proof."})
-    answer = submissions.answers(submissions.cells_of(json.dumps(notebook).encode()), tiny.problems())["proof"]
-    assert (answer.written, answer.note) == (True, "there are two answer cells of proof; read all of them")
+
+    def found():
+        return submissions.answers(submissions.cells_of(json.dumps(notebook).encode()), tiny.problems())["proof"]
+
+    assert found() == submissions.Answer("A proof.", written=True)  # the other cell is as it came
+    cell["source"] = "".join(cell["source"]) + "\nMore."
+    said = "there are two answer cells of proof; all of them are read"
+    assert found() == submissions.Answer(f"{cell['source']}\n\n---\n\nA proof.", note=said, written=True)
+    del notebook["cells"][-1]
+    cell["cell_type"] = "code"
+    assert found().source == cell["source"]
+    assert found().note == "the answer cell of proof is no longer a markdown cell"
 
 
 def test_a_conftest_beside_a_submission_is_not_run(cohort):
@@ -241,7 +163,7 @@ def test_the_gradebook_is_a_table_without_formulas(cohort):
     assert table["blank"] == ["0", "0", "0", "0", "0", "10"]
     assert table["text"] == ["0", "0", "0", "", "0", "10"]
     assert table["nobody"] == ["", "", "", "", "", "10"]
-    assert len(rows) == len(NOTEBOOKS) + 2 == len(records)
+    assert len(rows) == len(NOTEBOOKS) + 3 == len(records)
     assert not any(cell.startswith(("=", "+", "-", "@")) for row in rows for cell in row)
 
 
@@ -262,14 +184,18 @@ def test_feedback_is_escaped_teaches_and_gives_no_value(cohort):
     assert "none (unprotected)" in page
     assert "<summary>Your answer</summary><pre>def double(x):\n    return 3 * x" in page
     pages = list((root / "out" / "feedback").iterdir())
-    assert len(pages) == len(NOTEBOOKS) + 2
-    assert not any("<script>" in each.read_text() for each in pages)
+    assert len(pages) == len(NOTEBOOKS) + 3
+    assert not any(tag in each.read_text() for each in pages for tag in ("<script", "<img"))
+    assert escape(HOSTILE) in (root / "out" / "feedback" / "markup.html").read_text()
 
 
 def test_grades_json_has_what_a_regrade_needs(cohort):
     root, records, _ = cohort
     grades = json.loads((root / "out" / "grades.json").read_text())
-    assert grades["settings"] == {"isolation": "none (unprotected)", "attempt": 0, "cell_timeout": 6.0}
+    assert list(schema.validator().iter_errors(grades)) == []
+    assert grades["settings"] == {
+        "isolation": "none (unprotected)", "attempt": 0, "cell_timeout": 6.0, "show_expected": False,
+    }  # fmt: skip
     assert {"jax", "nbval", "python"} <= set(grades["versions"])
     assert {record["student"]: record for record in grades["records"]} == records
     assert len({record["seed"] for record in grades["records"]}) == len(records)
@@ -297,6 +223,33 @@ def test_a_second_run_grades_only_what_is_new(cohort, monkeypatch, tmp_path):
     assert len(calls) == 1
     with pytest.raises(GradingError, match="did not run to its end"):
         grade.grade(_settings(root, out=out, attempt=1, only="blank"), lambda line: None)
+
+
+def test_expected_values_are_shown_where_the_instructor_says_so_and_nowhere_else(cohort, monkeypatch, tmp_path):
+    """Nothing is graded again, no record holds a value, and without the flag the pages are as they were."""
+    root, records, _ = cohort
+    shutil.copytree(root / "out", tmp_path / "out")
+    kept = [path.read_bytes() for path in sorted((tmp_path / "out" / "records").rglob("*.json"))]
+    monkeypatch.setattr(grade, "run_all", lambda client, work: iter(()))
+    settings = _settings(root, out=tmp_path / "out", show_expected=True)
+    grade.grade(settings, lambda line: None)
+    page = (tmp_path / "out" / "feedback" / "wrong.html").read_text()
+    seed = records["wrong"]["seed"]
+    probe.set_seed(seed)
+    inputs = [probe.case_generator("double", case).uniform(1, 10) for case in range(3)]
+    probe.set_seed(0)
+    values = "".join(f"case {number}: {2 * x:.6g}\n" for number, x in enumerate(inputs, start=1))
+    assert f"<summary>Expected values</summary><pre>{values}" in page
+    assert f"run probe.set_seed({seed}, 0) in a cell" in page
+    assert "lets this page show expected values" in page
+    assert "Expected values" not in (tmp_path / "out" / "feedback" / "solved.html").read_text()
+    assert json.loads((tmp_path / "out" / "grades.json").read_text())["settings"]["show_expected"] is True
+    assert [path.read_bytes() for path in sorted((tmp_path / "out" / "records").rglob("*.json"))] == kept
+    without = (root / "out" / "feedback" / "wrong.html").read_text()
+    assert "xpected" not in without
+    assert not any(f"{2 * x:.5g}" in without for x in inputs)
+    grade.grade(_settings(root, out=tmp_path / "out"), lambda line: None)
+    assert (tmp_path / "out" / "feedback" / "wrong.html").read_text() == without
 
 
 def test_a_worker_that_dies_costs_marks_but_is_not_final(cohort, monkeypatch, tmp_path):

@@ -1,15 +1,15 @@
 """One path for one machine and many: a cluster of two processes, a killed run, a scheduler that is not there."""
 
+import random
 import shutil
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 from distributed import LocalCluster
 
-from lazy_course.grading import grade, isolation
+from lazy_course.grading import crew, grade, isolation
 from lazy_course.grading.errors import GradingError
 from tests.grading import tiny
 
@@ -63,29 +63,75 @@ def test_a_cluster_of_two_processes_gives_the_same_bytes(folder, alone):
     assert counted == [("tiny", done, len(NOTEBOOKS)) for done in range(len(NOTEBOOKS) + 1)]
 
 
-def test_killed_runs_are_taken_up_and_end_with_the_same_bytes(folder, alone):
-    code = (
-        "import sys; from tests.grading import test_grading_crew as t; from pathlib import Path; "
-        "t.grade.grade(t.settings(Path(sys.argv[1]), 'killed'), print)"
-    )
-    records = folder / "killed" / "records" / "tiny"
-    for wanted in (0, 1, 3):  # killed before a record was there, and after the first and the third
-        process = subprocess.Popen([sys.executable, "-c", code, str(folder)], stdout=subprocess.DEVNULL)
-        deadline = time.monotonic() + 60
-        while len(list(records.glob("[!.]*.json"))) < wanted and time.monotonic() < deadline:
-            time.sleep(0.05)
-        time.sleep(0.5)
-        process.send_signal(signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL
-        assert len(list(records.glob("[!.]*.json"))) >= wanted
-    said: list[str] = []
+KILLS = 10
+# A grader that ends itself with SIGKILL just before a step that can be seen from outside: the start of a process, the
+# making of a file or folder, or its move into place. One process imports the grader and forks each run.
+KILLED = """
+import os, random, signal, sys, warnings
+from pathlib import Path
+from tests.grading import test_grading_crew as crew_tests
+root, step = Path(sys.argv[1]), {"left": 0}
+STEPS = {"subprocess.Popen", "tempfile.mkstemp", "tempfile.mkdtemp", "os.chmod", "os.rename"}
+def watch(event, arguments):
+    if event in STEPS and step["left"]:
+        step["left"] -= 1
+        if not step["left"]:
+            os.kill(os.getpid(), signal.SIGKILL)
+sys.addaudithook(watch)
+warnings.simplefilter("ignore")  # JAX warns of forks; nothing of it runs here
+for line in sys.stdin:
+    print("run", flush=True)
+    child = os.fork()
+    if not child:
+        step["left"] = int(line)
+        crew_tests.grade.grade(crew_tests.settings(root, "killed"), lambda text: print(text, flush=True))
+        os._exit(0)
+    print("end", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+def kept(out):
+    """The records of a run that was ended, by file."""
+    return {path.name: path.read_bytes() for path in (out / "records" / "tiny").glob("[!.]*.json")}
+
+
+def ended(process, step):
+    """Let one run end at a step: its lines, and its status."""
+    process.stdin.write(f"{step}\n")
+    process.stdin.flush()
+    lines = [process.stdout.readline().strip()]
+    while not lines[-1].startswith("end "):
+        lines.append(process.stdout.readline().strip())
+        assert lines[-1], lines
+    return lines[1:-1], int(lines[-1].split()[1])
+
+
+def test_ten_kills_lose_nothing_and_double_nothing(folder, alone):
+    """One cohort, ended with SIGKILL at ten steps drawn from a seed, taken up each time: the same bytes at the end."""
+    draws, out, statuses = random.Random(7), folder / "killed", []
+    command = [sys.executable, "-c", KILLED, str(folder)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        while statuses.count(-signal.SIGKILL) < KILLS:
+            before = kept(out)
+            # A run that is not ended takes some 50 steps; one with no submission left to run takes half as many.
+            said, status = ended(process, draws.randint(4, 45))
+            statuses.append(status)
+            assert status in (0, -signal.SIGKILL)
+            assert before.items() <= kept(out).items()
+            if said:
+                assert said[0].startswith(f"tiny: {len(NOTEBOOKS) - len(before)} to grade, {len(before)} done before")
+                assert not any(f": {name[:-5]}: " in line for name in before for line in said)
+        process.stdin.close()
+    assert set(kept(out)) == {f"{name}.json" for name in NOTEBOOKS}
+    said = []
     grade.grade(settings(folder, "killed"), said.append)
-    assert "0 done before" not in said[0]
-    whole = {path: content for path, content in results(folder / "killed").items() if not path.name.startswith(".")}
+    assert said[0].startswith(f"tiny: 0 to grade, {len(NOTEBOOKS)} done before")
+    whole = {path: content for path, content in results(out).items() if not path.name.startswith(".")}
     assert whole == alone
 
 
-def test_a_scheduler_that_is_not_there_is_a_mistake_in_one_sentence(folder):
+def test_a_scheduler_that_is_not_there_is_a_mistake_in_one_sentence(folder, monkeypatch):
+    monkeypatch.setattr(crew, "PATIENCE", 0.5)
     with pytest.raises(GradingError, match=r"no scheduler answers at tcp://127\.0\.0\.1:9"):
         grade.grade(settings(folder, "nowhere", scheduler="tcp://127.0.0.1:9"), lambda line: None)
     with pytest.raises(GradingError, match="no scheduler answers"):

@@ -1,13 +1,14 @@
 """Marks by hand, late submissions and the page on the class: what is done with records, without any kernel."""
 
 import datetime
+import json
 import os
 
 import pytest
 
-from lazy_course.grading import class_page, grade, hand, late, report
+from lazy_course.grading import class_page, grade, hand, late, report, schema
 from lazy_course.grading.errors import GradingError
-from tests.grading import tiny
+from tests.grading import desk, tiny
 
 SETS = {"tiny": tiny.problems()}
 
@@ -74,6 +75,47 @@ def test_a_mark_that_cannot_be_is_named_and_the_file_stays(row, message, tmp_pat
     assert path.read_bytes() == before
 
 
+def test_further_columns_stay_and_a_comment_that_lost_its_quotes_is_named(tmp_path):
+    path = tmp_path / "hand_marks.csv"
+    path.write_text(",".join([*hand.COLUMNS, "reader"]) + '\nada,tiny,proof,4,2,"-1, no constant",eve\n')
+    hand.update(path, [record("ada"), record("bob")])
+    lines = path.read_text().splitlines()
+    assert lines[0].endswith("comment,reader")
+    assert lines[1:] == ['ada,tiny,proof,4,2,"\'-1, no constant",eve', "bob,tiny,proof,4,,,"]
+    assert hand.read(path)["ada", "tiny", "proof"]["comment"] == "-1, no constant"
+    path.write_text(",".join(hand.COLUMNS) + "\nada,tiny,proof,4,2,short, but right\n")
+    with pytest.raises(GradingError, match="row 2 has more cells than columns; put a comment with commas into quotes"):
+        hand.read(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda grades: grades["records"][0]["marks"]["proof"].update(points="4"),
+            r"\$.records\[0\].marks.proof.points",
+        ),
+        (lambda grades: grades["records"][0].update(seed=2**53), "seed"),
+        (lambda grades: grades["records"][0].pop("trouble"), "trouble"),
+        (lambda grades: grades["settings"].update(secret="x"), "secret"),
+        (lambda grades: grades.update(schema="urn:lazy-course:grades:0"), "grades:1"),
+    ],
+)
+def test_grades_that_are_not_in_the_form_of_their_schema_are_refused(change, message, tmp_path):
+    marks, _ = desk.folder(tmp_path)
+    grades = schema.read_grades(marks)
+    change(grades)
+    (marks / "grades.json").write_text(json.dumps(grades))
+    with pytest.raises(GradingError, match=message):
+        schema.read_grades(marks)
+
+
+def test_the_schema_is_itself_sound_and_says_its_name():
+    validator = schema.validator()
+    validator.check_schema(validator.schema)
+    assert validator.schema["$id"] == schema.NAME == validator.schema["properties"]["schema"]["const"]
+
+
 @pytest.mark.parametrize("content", [b"student,points\nada,2\n", b"\xff\xfe", b'student,"problem'])
 def test_a_file_that_is_no_such_table_is_refused(content, tmp_path):
     (tmp_path / "hand_marks.csv").write_bytes(content)
@@ -137,7 +179,14 @@ def test_the_page_on_the_class_counts_and_names_nobody():
     records = [record("ada"), record("bob", double=0), record("eve", double=0, proof=1.0)]
     page = class_page.class_page(SETS, [late.Late().applied(each, 0.0) for each in records])
     assert "3 submissions" in page
-    assert "Hardest: is-lazy (0% of the points); proof (25% of the points); double (33% of the points)." in page
+    assert [part.split("</li>")[0] for part in page.split("<li>")[1:]] == [
+        "is-lazy: 0% of the points",
+        "proof: 25% of the points",
+        "double: 33% of the points; most often: the value is not the right one (2)",
+    ]
+    for words, count in [("all", 1), ("none", 2), ("1", 1), ("4", 0), ("open", 2), ("5 to 6", 1)]:
+        assert f'<dt>{words}</dt><dd><span class="bar" style="width:' in page
+        assert page.split(f"<dt>{words}</dt>")[1].split("<dd>")[2].startswith(f"{count}</dd>")
     assert "2 &times; the value is not the right one" in page
     assert "3 of them wrote nothing" in page
     assert not any(name in page for name in ("ada", "bob", "eve"))

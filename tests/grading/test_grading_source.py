@@ -189,6 +189,9 @@ def test_a_selfcheck_prints_what_is_off_and_never_raises(capsys):
         ([1.0, float("inf")], [1.0, 2.0], "nan or inf came, [1., 2.] is needed"),
         (float("-inf"), float("inf"), "nan or inf came, inf is needed"),
         (2.0, float("inf"), "2 came, inf is needed"),
+        (None, 1.0, "None came: does the function end with `return`?"),
+        ("2.0", 2.0, "str came, numbers are needed"),
+        ([[1.0], [1.0, 2.0]], [1.0, 2.0], "lists of different lengths came, an array is needed"),
     ],
 )
 def test_a_selfcheck_says_how_far_a_number_is_off(got, wanted, said, capsys):

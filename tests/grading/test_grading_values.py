@@ -179,7 +179,7 @@ def _payload(*values):
         ({"question": "q", "cases": [{"kind": "error", "name": "NotImplementedError"}] * 2}, "no answer was written"),
         (
             {"question": "q", "cases": [encode(1.0), {"kind": "error", "name": "NotImplementedError"}]},
-            "case 2 of 2: no answer was written for this case",
+            "case 2 of 2 (1 of 2 are right): no answer was written for this case",
         ),
         (
             {"question": "q", "cases": [{"kind": "error", "name": "NameError", "message": "no x"}] * 2},

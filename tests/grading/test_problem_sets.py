@@ -5,17 +5,16 @@ What is covered where, so that nothing is run twice:
 - every set, replayed in one process without a kernel (lint): references, stubs, each planted mistake;
 - every set, without running it: the notebooks on disk have the cells of the source, and each probe has its values;
 - every set, executed from its notebook on disk: `pytest --nbval solutions`, a step of `make test` of its own;
-- the smallest set through the whole generator, and through nbval solved, untouched and with one mistake;
-- the oldest long set, criterion, through nbval solved: that real kernels carry a set of that length.
+- the smallest set through the whole generator;
+- every set, graded within the sandbox, solved and untouched; the smallest also with one mistake.
 """
-
-import shutil
 
 import nbformat
 import pytest
 
-from lazy_course.grading import generate, grade, isolation, notebooks, release, source
+from lazy_course.grading import generate, grade, notebooks, release, source
 from lazy_course.grading.lint import lint
+from lazy_course.grading.sandbox import Bubblewrap
 from lazy_course.grading.values import MIME
 from tests.grading import tiny
 
@@ -35,7 +34,7 @@ def test_there_are_problem_sets():
 @each_set
 def test_a_problem_set_is_sound(path):
     """lint: two seeds differ, stubs raise, each planted wrong answer fails its own question and no other."""
-    assert lint(path) == []
+    assert lint(path, selfchecks=False) == []  # the notebooks on disk hold what the self-checks say
 
 
 @each_set
@@ -65,43 +64,41 @@ def test_the_exercise_gives_nothing_away(path):
     assert release.leaks(content, source.read(path)) == []
 
 
-def _graded(path, handed_in, folder):
-    """The records by student of notebooks that were handed in for one set."""
-    for student, notebook in handed_in.items():
-        target = folder / "submissions" / student / f"{path.stem}.ipynb"
-        target.parent.mkdir(parents=True)
-        target.write_bytes(notebooks.to_bytes(notebook))
-    (folder / "solutions").mkdir()
-    shutil.copy(path, folder / "solutions")
-    settings = grade.Settings(
-        course=folder,
-        submissions=folder / "submissions",
-        out=folder / "out",
-        isolation=isolation.Unprotected(),
-        workers=2,
-    )
-    return {record["student"]: record for record in grade.grade(settings, lambda line: None)}
-
-
-@pytest.mark.slow
-def test_solved_blank_and_one_mistake_through_nbval(tmp_path):
-    problems = source.read(SMALLEST)
-    first = problems.automatic[0]
-    wrong = notebooks.solution(problems)
-    for cell in wrong.cells:
-        if cell.id == f"{first.id}-answer":
+@pytest.fixture(scope="module")
+def records(tmp_path_factory, walls):
+    """By set and student: every set solved and untouched, the smallest with one mistake, all within the sandbox."""
+    folder = tmp_path_factory.mktemp("sets")
+    for path in SOURCES:
+        problems = source.read(path)
+        handed_in = {"solved": notebooks.solution(problems), "blank": notebooks.exercise(problems)}
+        if path == SMALLEST:
+            handed_in["wrong"] = notebooks.solution(problems)
+            first = problems.automatic[0]
+            cell = next(cell for cell in handed_in["wrong"].cells if cell.id == f"{first.id}-answer")
             cell.source = first.wrongs[0].source
-    handed_in = {"solved": notebooks.solution(problems), "blank": notebooks.exercise(problems), "wrong": wrong}
-    records = _graded(SMALLEST, handed_in, tmp_path)
-    assert records["solved"]["total"] == sum(question.points for question in problems.automatic), records["solved"]
-    assert records["blank"]["total"] == 0
-    lost = {name for name, mark in records["wrong"]["marks"].items() if mark["points"] == 0}
-    assert lost == {first.id}, records["wrong"]
+        for student, notebook in handed_in.items():
+            target = folder / "submissions" / student / f"{path.stem}.ipynb"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(notebooks.to_bytes(notebook))
+    settings = grade.Settings(
+        course=ROOT, submissions=folder / "submissions", out=folder / "out", isolation=walls, workers=2
+    )
+    return {(record["stem"], record["student"]): record for record in grade.grade(settings, lambda line: None)}
 
 
 @pytest.mark.slow
-def test_a_long_set_solved_through_nbval(tmp_path):
-    path = ROOT / "solutions" / "criterion.md"
-    problems = source.read(path)
-    records = _graded(path, {"solved": notebooks.solution(problems)}, tmp_path)
-    assert records["solved"]["total"] == sum(question.points for question in problems.automatic), records["solved"]
+@each_set
+def test_solved_has_all_points_and_untouched_has_none(records, path):
+    points = sum(question.points for question in source.read(path).automatic)
+    solved, blank = records[path.stem, "solved"], records[path.stem, "blank"]
+    assert solved["total"] == points, solved
+    assert blank["total"] == 0
+    assert blank["complete"]
+    assert solved["isolation"] == Bubblewrap.name
+
+
+@pytest.mark.slow
+def test_a_mistake_costs_its_own_question_alone(records):
+    record = records[SMALLEST.stem, "wrong"]
+    lost = {name for name, mark in record["marks"].items() if mark["points"] == 0}
+    assert lost == {source.read(SMALLEST).automatic[0].id}, record

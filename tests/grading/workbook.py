@@ -80,7 +80,8 @@ class Workbook:
         question = self.questions[name]
         reference = probed(self.solution(name), question)
         shown = [probed(self.namespace_with(answer), question) for answer in answers]
-        return [payload_difference(one, reference, rtol=rtol, atol=atol) for one in shown]
+        rule = question.rule | {"rtol": rtol, "atol": atol}
+        return [payload_difference(one, reference, **rule) for one in shown]
 
     def unnoticed(self, name: str, *, rtol: float, atol: float) -> list[str]:
         """The planted mistakes of a question that the probe would let pass at this tolerance."""

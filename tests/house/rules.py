@@ -1,9 +1,11 @@
 """The rules of the house as functions of a checkout, so that each is also run on a planted fault."""
 
 import ast
+import importlib.util
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 ROOT = Path(__file__).resolve().parents[2]
 NOT_CHAPTERS = {"grading"}
@@ -11,6 +13,16 @@ NOT_CHAPTERS = {"grading"}
 IN_THE_MAKING = {"two_layer"}
 CELL = re.compile(r"^(`{3,})\{code-cell\}[^\n]*\n(.*?)^\1\s*$", re.M | re.S)
 STATEMENT = re.compile(r"\{prf:(theorem|lemma|proposition|corollary)\}[^\n]*\n((?::[^\n]*\n)*)")
+
+
+def extension(name: str) -> ModuleType:
+    """A file of book/_sphinx, which is no package, as a module."""
+    spec = importlib.util.spec_from_file_location(f"book_{name}", ROOT / "book" / "_sphinx" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def chapters(root: Path) -> set[str]:

@@ -1,17 +1,14 @@
 """`make book` executes pages again when the library changes, and only then."""
 
-import importlib.util
 import subprocess
 import sys
 import textwrap
 
 import pytest
 
-from tests.house.rules import ROOT
+from tests.house.rules import ROOT, extension
 
-SPEC = importlib.util.spec_from_file_location("build_book", ROOT / "book" / "_sphinx" / "build.py")
-build_book = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(build_book)
+build_book = extension("build")
 
 PAGE = """\
     ---

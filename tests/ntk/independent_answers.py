@@ -14,7 +14,8 @@ def gaussian_integrals(slope, a, b, c):
     # v given u is normal with mean u c / a: both integrals become one-dimensional, with a kink at 0
     left_over = b - c**2 / a
     if left_over < 1e-12 * b:
-        return np.array([np.sqrt(a * b), 1.0]) * (1 + slope**2) / 2
+        # v is a multiple of u. Alike in sign: both above 0 or both below. Opposite: always one of the two below.
+        return np.array([np.sign(c) * np.sqrt(a * b), 1.0]) * ((1 + slope**2) / 2 if c > 0 else slope)
     sigma = np.sqrt(left_over)
 
     def above(mean):  # the probability that v > 0

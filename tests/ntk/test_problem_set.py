@@ -86,6 +86,17 @@ def test_the_two_integrals_are_those_of_the_chapter_where_nothing_leaks():
     np.testing.assert_allclose(integrals(1.0, a, b, c), [c, 1.0], rtol=1e-12)
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_two_integrals_of_parallel_and_of_opposite_inputs(sign):
+    """A rounding error beyond |c| = sqrt(ab): the key, the other means, and what one normal number z gives."""
+    slope, a, b = 0.3, 0.1, 0.7
+    c = sign * np.sqrt(a * b) * (1 + 4e-16)
+    wanted = {1: (1 + slope**2) / 2, -1: slope}[sign] * np.array([sign * np.sqrt(a * b), 1.0])
+    key = BOOK.solution("gaussian-integrals")["gaussian_integrals"]
+    for integrals in (key, independent_answers.gaussian_integrals):
+        np.testing.assert_allclose(integrals(slope, a, b, c), wanted, rtol=1e-12)
+
+
 def test_layers_on_layers_are_the_deep_kernels_of_the_chapter():
     x = np.random.default_rng(2).normal(size=(4, 3))
     sigma_w, sigma_b = 1.3, 0.4

@@ -1,5 +1,6 @@
 """The figure with a slider: what the HTML holds, and what it refuses. tests/site moves it in a browser."""
 
+import base64
 import json
 import re
 
@@ -26,36 +27,33 @@ def made(places=None, **changes):
     return slider_figure(choices() if places is None else places, **(TEXTS | changes)).data
 
 
-def argument(page, index):
-    """The traces (0) or the layout (1) of the page's call of newPlot."""
-    rest = page.split('Plotly.newPlot(                        "a-slider",')[1].strip()
-    for _ in range(index):
-        rest = rest[json.JSONDecoder().raw_decode(rest)[1] :].lstrip(", ")
-    return json.JSONDecoder().raw_decode(rest)[0]
+def drawn(page):
+    """The figure that the page carries: data, layout and groups."""
+    return json.loads(re.search(r'<script type="application/json">(.*?)</script>', page, re.S)[1])
 
 
 def test_one_place_is_seen_at_a_time():
     page = made(fixed=[line(0.5)], start=1)
-    assert [trace["visible"] for trace in argument(page, 0)] == [True, False, False, True, True, False, False]
-    assert "groups = [-1, 0, 0, 1, 1, 2, 2]" in page
+    assert [trace["visible"] for trace in drawn(page)["data"]] == [True, False, False, True, True, False, False]
+    assert drawn(page)["groups"] == [-1, 0, 0, 1, 1, 2, 2]
     assert re.search(r'<input type="range" id="a-slider-slider" min="0" max="2" step="1" value="1"', page)
 
 
 def test_the_axes_hold_still_and_hold_everything():
-    layout = argument(made(), 1)
+    layout = drawn(made())["layout"]
     low, high = layout["yaxis"]["range"]
     assert low == pytest.approx(-3.5)
     assert high == pytest.approx(7.5)
-    assert argument(made(layout={"yaxis": {"range": [0, 1]}}), 1)["yaxis"]["range"] == [0, 1]
+    assert drawn(made(layout={"yaxis": {"range": [0, 1]}}))["layout"]["yaxis"]["range"] == [0, 1]
     # On a logarithmic axis plotly counts in exponents, and what is not positive has no place.
-    logarithmic = argument(made(layout={"xaxis": {"type": "log"}}), 1)["xaxis"]["range"]
+    logarithmic = drawn(made(layout={"xaxis": {"type": "log"}}))["layout"]["xaxis"]["range"]
     np.testing.assert_allclose(logarithmic, [-0.05 * np.log10(4), 1.05 * np.log10(4)])
 
 
 def test_a_line_keeps_its_colour_at_every_place():
-    traces = argument(made(fixed=[line(0.5)]), 0)
+    traces = drawn(made(fixed=[line(0.5)]))["data"]
     assert [t["line"]["color"] for t in traces] == [CYCLE[0], *(CYCLE[1], CYCLE[2]) * 3]
-    own = argument(made({"a": [line(1.0, line={"color": "red"})], "b": [line(2.0)]}), 0)
+    own = drawn(made({"a": [line(1.0, line={"color": "red"})], "b": [line(2.0)]}))["data"]
     assert own[0]["line"]["color"] == own[0]["marker"]["color"] == "red"
 
 
@@ -67,16 +65,18 @@ def test_the_callers_traces_are_left_alone():
 
 def test_it_can_be_read_without_eyes_mouse_and_javascript():
     page = made()
-    assert '<div role="img" aria-label="A &quot;line&quot; &amp; a curve.">' in page
+    assert 'role="img" aria-label="A &quot;line&quot; &amp; a curve."' in page
+    picture = re.search(r'src="data:image/png;base64,([^"]*)" alt="A &quot;line&quot; &amp; a curve."', page)[1]
+    assert base64.b64decode(picture).startswith(b"\x89PNG")
     assert '<label for="a-slider-slider">scale α</label>' in page
     assert 'aria-valuetext="0.5"' in page
     assert re.search(r"<noscript>.*See there\..*</noscript>", page)
 
 
-def test_it_asks_no_host_and_runs_after_the_deferred_script():
+def test_it_asks_no_host_and_runs_no_script_of_its_own():
     page = made()
     assert "http" not in page
-    assert re.findall(r"<script[^>]*>", page) == ['<script type="module">']
+    assert re.findall(r"<script[^>]*>", page) == ['<script type="application/json">']
     assert page == made()  # the same source, the same bytes: no drawn id
 
 

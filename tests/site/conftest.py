@@ -88,11 +88,11 @@ class Visit:
 
 @pytest.fixture(scope="module")
 def visit(browser, address):
-    """Open a page in a window of its own: visit(path) -> Visit."""
+    """Open a page in a window of its own: visit(path) -> Visit; options are those of the window."""
     contexts = []
 
-    def opened(path):
-        context = browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme="light")
+    def opened(path, **options):
+        context = browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme="light", **options)
         contexts.append(context)
         return Visit(context.new_page(), address).open(path)
 

@@ -1,4 +1,4 @@
-"""A student's first minutes: JupyterLab opens an exercise; a right and a wrong answer get their self-check."""
+"""A student's first minutes in JupyterLab: an exercise whose self-check answers, and a page as a notebook."""
 
 import json
 import os
@@ -31,11 +31,14 @@ def lab(tmp_path_factory):
     """The address of a JupyterLab on a copy of the exercises."""
     folder = tmp_path_factory.mktemp("lab")
     shutil.copytree(ROOT / "exercises", folder / "exercises")
+    shutil.copy(ROOT / "book" / "errata.md", folder / "exercises")
     settings = folder / "settings" / "@jupyterlab"
     for plugin, values in {
         # All cells stay on the page, so that the test can find them.
         "notebook-extension/tracker": {"windowingMode": "none"},
         "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+        # What "Open With > Jupytext Notebook" does by hand.
+        "docmanager-extension/plugin": {"defaultViewers": {"markdown": "Jupytext Notebook"}},
     }.items():
         file = settings / f"{plugin}.jupyterlab-settings"
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -105,3 +108,13 @@ def test_the_self_check_answers_in_the_browser(notebook):
     right = self_check(notebook, source.cut(QUESTION.answer, "", None))
     assert "agree" in right
     assert "not yet" not in right
+
+
+def test_a_page_of_the_book_opens_as_a_notebook(lab, browser):
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(f"{lab}lab/tree/errata.md")
+    page.locator(".jp-Notebook .jp-MarkdownCell h1").first.wait_for(timeout=60_000)
+    # JupyterLab puts the cells in place one after the other.
+    page.locator(".jp-Notebook .jp-CodeCell").filter(has_text="errata.as_markdown").first.wait_for(timeout=60_000)
+    context.close()

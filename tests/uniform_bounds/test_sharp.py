@@ -29,6 +29,13 @@ def test_the_sharp_bound_is_true_and_attained():
     assert seen.sharp == pytest.approx(sharp_factor(np.sqrt(1 - 2 / seen.alphas)), rel=1e-12)
 
 
+def test_the_gap_is_that_of_the_common_solver():
+    """The equation of the gap, written out for this model, against the solver that serves every model."""
+    times = np.concatenate([[0.0], np.geomspace(1e-3, 30.0, 199)])
+    swept = numerics.gap_sweep(sharp.complex_square(), ALPHAS, weights=(0.0,), times=times).parameter_gap[0]
+    assert sharp.sharp_gap(ALPHAS).measured == pytest.approx(np.asarray(swept), rel=1e-6)
+
+
 def test_the_complex_square_has_the_lipschitz_constant_one():
     """|Dh(w) - Dh(w')| is the length of the change of (w1, w3): at most that of w - w', and often equal."""
     h = sharp.complex_square().h
