@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from lazy_course.half_spaces import half_space_moments
+from lazy_course.models import RealArray
 from lazy_course.two_layer import linearized, stabilized
 from lazy_course.two_layer.numerics import Teacher, Weights
 from lazy_course.two_layer.panels import AgainstTau, Job, Population
@@ -63,7 +64,7 @@ def against_linearized(settings: AgainstTau, *, points: int = 201) -> dict[str, 
     return described(settings, start) | {"jobs": rows}
 
 
-def by_the_road(settings: AgainstTau, *, runs: int = 2, tolerance: float = 1e-3) -> dict[str, Any]:
+def by_the_road(settings: AgainstTau, *, runs: int = 10, tolerance: float = 1e-3) -> dict[str, Any]:
     """End losses and gradient evaluations of the stabilized method, from the starts of the first `runs` repetitions."""
     start, rows = time.monotonic(), []
     for index in range(min(runs, settings.runs)):
@@ -94,16 +95,25 @@ def described(settings: Any, start: float) -> dict[str, Any]:
 
 
 def plateaus(settings: Population) -> dict[str, Any]:
-    """For each repetition the least population loss of the linearized model, in units of the teacher of norm 1."""
-    start = time.monotonic()
-    values = []
+    """For each repetition the linearized model's population loss, in units of the teacher of norm 1.
+
+    `values` are its infimum, `test_end` (one a tau) what descent on the population loss itself reaches in as many
+    steps as the panel makes.
+    """
+    start, values, ends = time.monotonic(), [], []
+    logs = np.asarray(settings.logs)
+    sizes = np.minimum(settings.cap, settings.ratio / 10.0 ** (2 * logs)) * 10.0 ** (2 * logs)
     for index in range(settings.runs):
         job = dataclasses.replace(settings, dtype="float64").job(index)
         unit = unit_start(settings, job)
         teacher = Teacher(job.teacher.inputs, job.teacher.outputs / settings.teacher_scale)
         # A symmetrized student has each direction twice.
-        values.append(float(f"{float(best_tangent_fit(unit.inputs[0][: settings.m // 2], teacher)):.6g}"))
-    return described(settings, start) | {"values": values}
+        half = settings.m // 2
+        once = Weights(unit.inputs[:, :half], unit.outputs[:, :half])
+        values.append(float(f"{float(best_tangent_fit(once.inputs[0], teacher)):.6g}"))
+        factors = 2 * settings.input_factor, 2 * settings.output_factor
+        ends.append(digits(np.asarray(linearized_descent(once, teacher, sizes, settings.iterations, factors))))
+    return described(settings, start) | {"values": values, "test_end": ends}
 
 
 @eqx.filter_jit
@@ -114,6 +124,38 @@ def best_tangent_fit(inputs: Float[Array, "m d"], teacher: Teacher) -> Float[Arr
     $b_j$ matter, and the same for every tau. The moments are known (`half_space_moments`); eigenvalues of the normal
     equations below 1e-13 of the largest are dropped.
     """
+    gram, right, second = _moments(inputs, teacher)
+    values, vectors = jnp.linalg.eigh(gram)
+    return 0.5 * (second - jnp.sum(_explained(values, vectors.T @ right)))
+
+
+@eqx.filter_jit
+def linearized_descent(
+    weights: Weights, teacher: Teacher, sizes: Float[RealArray, " taus"], steps: int, factors: tuple[float, float]
+) -> Float[Array, " taus"]:
+    r"""Population loss of the linearized model of one run (R = 1) after `steps` steps of exact descent from output 0.
+
+    In the coordinates $v_j = a_j\,\delta b_j + b_j\,\delta a_j$ a step is $v \leftarrow v - \eta A (M v - c)$. Here M
+    and c are the moments of the features, and $A_j = f_b a_j^2\,\mathrm{Id} + f_a b_j b_j^\top$ with $(f_b, f_a)$ the
+    `factors`, 2 and 2 for a student that has each neuron twice. `sizes` are $\eta\tau^2$; the weights those of tau 1.
+    """
+    inputs, outputs = weights.inputs[0], weights.outputs[0]
+    m, d = inputs.shape
+    gram, right, second = _moments(inputs, teacher)
+    square = jnp.sum(inputs**2, axis=1)
+    across = jnp.sqrt(factors[0]) * jnp.abs(outputs)
+    along = jnp.sqrt(factors[0] * outputs**2 + factors[1] * square)
+    outer = inputs[:, :, None] * inputs[:, None, :] / square[:, None, None]
+    root = across[:, None, None] * jnp.eye(d)[None] + (along - across)[:, None, None] * outer
+    blocks = jnp.einsum("jab,jbkc,kce->jake", root, gram.reshape(m, d, m, d), root)
+    values, vectors = jnp.linalg.eigh(blocks.reshape(m * d, m * d))
+    explained = _explained(values, vectors.T @ jnp.einsum("jab,jb->ja", root, right.reshape(m, d)).ravel())
+    left = (1 - jnp.asarray(sizes)[:, None] * jnp.maximum(values, 0.0)[None, :]) ** (2 * steps)
+    return 0.5 * (second - jnp.sum((1 - left) * explained[None, :], axis=1))
+
+
+def _moments(inputs: Float[Array, "m d"], teacher: Teacher) -> tuple[Array, Array, Array]:
+    """Of the features x 1(<b_j, x> > 0) and the teacher: E of feature feature^T, feature f*, and f*^2."""
     student = inputs / jnp.linalg.norm(inputs, axis=1, keepdims=True)
     m, d = student.shape
     gram = jnp.moveaxis(half_space_moments(student, student), 1, 2).reshape(m * d, m * d)
@@ -121,7 +163,10 @@ def best_tangent_fit(inputs: Float[Array, "m d"], teacher: Teacher) -> Float[Arr
     right = jnp.einsum("jkab,kb,k->ja", aligned, teacher.inputs, teacher.outputs).ravel()
     among = half_space_moments(teacher.inputs, teacher.inputs)
     second = jnp.einsum("ikab,ia,kb,i,k->", among, teacher.inputs, teacher.inputs, teacher.outputs, teacher.outputs)
-    values, vectors = jnp.linalg.eigh(gram)
+    return gram, right, second
+
+
+def _explained(values: Array, projected: Array) -> Array:
+    """What each mode takes from E f*^2 in the end."""
     kept = values > 1e-13 * values[-1]
-    explained = jnp.sum(jnp.where(kept, (vectors.T @ right) ** 2 / jnp.where(kept, values, 1.0), 0.0))
-    return 0.5 * (second - explained)
+    return jnp.where(kept, projected**2 / jnp.where(kept, values, 1.0), 0.0)

@@ -11,6 +11,8 @@ from lazy_course.two_layer import readings
 from lazy_course.two_layer.readings import Record
 
 RED, BLUE = style.COLOURS["vermilion"], style.COLOURS["blue"]
+GUIDE: dict[str, Any] = {"color": "0.35", "linestyle": ":", "linewidth": 1.4}
+STANDARD = r"standard deviation $\tau$ of the initial weights"
 
 
 def _banded(axis: Axes, x: np.ndarray, found: readings.Band, label: str, colour: str, line: str = "-") -> None:
@@ -21,21 +23,30 @@ def _banded(axis: Axes, x: np.ndarray, found: readings.Band, label: str, colour:
 
 @style.styled
 def against_tau(record: Record, linearized: Record) -> Figure:
-    """Figure 1(c): test loss against tau with the linearized model's; below it kappa, with the level 1."""
-    fig, (top, bottom) = style.figure(1, 2, height=3.3)
+    """Figure 1(c): test loss against tau with the linearized model's; below it kappa, on the same axis of tau."""
+    fig, (top, bottom) = style.figure(1, 2, width=7.2, height=3.3)
     tau = readings.taus(record)
-    _banded(top, tau, readings.band(record, "test_end"), "end of training", style.COLOURS["black"])
-    _banded(top, tau, readings.band(record, "test_best"), "best along training", style.COLOURS["blue"], "--")
-    _banded(top, tau, readings.band(linearized, "test_end"), "linearized, end", style.COLOURS["vermilion"], "-.")
+    _banded(top, tau, readings.band(linearized, "test_end"), "linearized, end", RED, "-.")
     _banded(top, tau, readings.band(linearized, "test_best"), "linearized, best", style.COLOURS["orange"], ":")
-    top.set(xscale="log", ylabel="test loss")
-    top.legend(loc="upper left")
+    _banded(top, tau, readings.band(record, "test_end"), "network, end", style.COLOURS["black"])
+    _banded(top, tau, readings.band(record, "test_best"), "network, best", BLUE, "--")
+    top.set(xscale="log", ylabel="test loss", ylim=(0, None))
+    top.ticklabel_format(axis="y", style="sci", scilimits=(-3, -3))
+    fig.legend(*top.get_legend_handles_labels(), loc="outside upper center", ncols=4, columnspacing=1.0)
     kappa = readings.kappas(record, linearized)
-    bottom.loglog(tau, kappa, color=style.COLOURS["green"], label=r"$\kappa_h(w_0)$")
-    bottom.axhline(1.0, color="0.35", linestyle=":", linewidth=1.4)
-    bottom.set(xlabel=r"standard deviation $\tau$ of the initial weights", ylabel=r"$\kappa_h(w_0)$")
+    bottom.loglog(tau, kappa, color=style.COLOURS["green"], linestyle="-")
+    bottom.axhline(1.0, **GUIDE)
+    bottom.set(xlabel=STANDARD, ylabel=r"$\kappa_h(w_0)$")
+    marks = {
+        r"$\kappa = 1$": kappa[0] ** 0.5 * tau[0],
+        "half of\nthe loss": readings.half_way(record),
+        "lazy\nto 5 %": readings.lazy_from(record, linearized),
+    }
+    for label, at in marks.items():
+        bottom.annotate(label, (at, kappa[0]), textcoords="offset points", xytext=(4, 2), va="top", color="0.25")
+        for axis in (top, bottom):
+            axis.axvline(at, **GUIDE)
     for axis in (top, bottom):
-        axis.axvline(kappa[0] ** 0.5 * tau[0], color="0.35", linestyle=":", linewidth=1.4)
         axis.set_xlim(tau[0], tau[-1])
     return fig
 
@@ -45,8 +56,8 @@ def against_width(record: Record) -> Figure:
     """Figure 2(a): end test loss against the width for both scales."""
     fig, axis = style.figure()
     m, bands = readings.widths(record)
-    _banded(axis, m, bands["root"], r"$\alpha(m) = 1/\sqrt{m}$", style.COLOURS["vermilion"])
-    _banded(axis, m, bands["mean"], r"$\alpha(m) = 1/m$", style.COLOURS["blue"], "--")
+    _banded(axis, m, bands["root"], r"$\alpha(m) = 1/\sqrt{m}$", RED)
+    _banded(axis, m, bands["mean"], r"$\alpha(m) = 1/m$", BLUE, "--")
     axis.set(xscale="log", yscale="log", xlabel="width m", ylabel="test loss at the end")
     axis.legend()
     return fig
@@ -54,46 +65,87 @@ def against_width(record: Record) -> Figure:
 
 @style.styled
 def population(record: Record, plateau: Record) -> Figure:
-    """Figure 2(b): population loss against tau, the linearized floor, and where the loss was still falling."""
-    fig, axis = style.figure()
-    tau = readings.taus(record)
-    unit = record["settings"]["teacher_scale"] ** -2
-    _banded(axis, tau, readings.band(record, "test_end", factor=unit), "end of training", style.COLOURS["black"])
-    floor = float(np.mean(plateau["values"]))
-    axis.axhline(floor, color=style.COLOURS["vermilion"], linestyle="-.", label="linearized model, best")
-    slow = readings.still_falling(record)
+    """Figure 2(b): population loss at the end against tau with the linearized model's, and the ways there."""
+    fig, (left, right) = style.figure(2, height=4.4)
+    tau, floor = readings.taus(record), float(np.mean(plateau["values"]))
+    slow = readings.still_falling(record, floor)
     for place in np.flatnonzero(slow).tolist():
         low = (tau[max(place - 1, 0)] * tau[place]) ** 0.5
         high = (tau[min(place + 1, len(tau) - 1)] * tau[place]) ** 0.5
-        axis.axvspan(low, high, facecolor="none", edgecolor="0.6", hatch="//", linewidth=0)
-    axis.set(xscale="log", xlabel=r"standard deviation $\tau$ of the initial weights", ylabel="population loss")
-    axis.legend()
+        left.axvspan(low, high, facecolor="none", edgecolor="0.7", hatch="//", linewidth=0)
+    ends = readings.band({"jobs": [{"test_end": row} for row in plateau["test_end"]]}, "test_end")
+    _banded(left, tau, ends, "linearized, as many steps", RED, "-.")
+    left.axhline(floor, color=style.COLOURS["orange"], linestyle=":", label="linearized, infimum")
+    found = readings.band(record, "test_end", factor=readings.unit_factor(record))
+    _banded(left, tau, found, "network, end", style.COLOURS["black"])
+    left.set(xscale="log", yscale="log", xlabel=r"$\tau$", ylabel="population loss")
+    steps = np.asarray(record["steps"])[1:]
+    for place, curve in enumerate(readings.mean_curves(record)[:, 1:]):
+        colour = "0.75" if not slow[place] else style.COLOURS["purple"]
+        right.loglog(steps, curve, color=colour, linestyle="-", linewidth=1.8 if slow[place] else 1.2)
+    right.plot([], [], color=style.COLOURS["purple"], linestyle="-", label=r"$\tau$ of the slow region")
+    right.plot([], [], color="0.75", linestyle="-", label=r"other $\tau$")
+    right.set(xlabel="steps", ylim=left.get_ylim())
+    handles = [*left.get_legend_handles_labels()[0], *right.get_legend_handles_labels()[0]]
+    fig.legend(handles=handles, loc="outside upper center", ncols=3)
     return fig
-
-
-def _plane(axis: Axes, record: Record, case: int) -> None:
-    """One student in the plane: lines from start to end, dots at the end, the teacher's arrows, the unit circle."""
-    positions, signs = np.asarray(record["positions"])[:, case], np.asarray(record["signs"])[case]
-    angle = np.linspace(0, 2 * np.pi, 200)
-    axis.plot(np.cos(angle), np.sin(angle), color="0.5", linestyle=":", linewidth=1.0)
-    for j, sign in enumerate(signs):
-        look: dict[str, Any] = {"color": RED if sign > 0 else BLUE}
-        axis.plot(*positions[:, j].T, linestyle="-" if sign > 0 else "--", linewidth=0.8, **look)
-        axis.plot(*positions[-1, j], marker="o" if sign > 0 else "s", markersize=4, **look)
-    for arrow, sign in zip(record["teacher"], record["teacher_signs"], strict=True):
-        look = {"color": RED if sign > 0 else BLUE, "width": 0.02, "head_width": 0.12, "length_includes_head": True}
-        axis.arrow(0, 0, *arrow, alpha=0.6, **look)
-    log, symmetrized = record["settings"]["cases"][case]
-    axis.set_title(rf"$\tau$ = {10**log:.2g}" + ("" if symmetrized else ", not symmetrized"))
-    axis.set_aspect("equal")
-    axis.set(xticks=[], yticks=[])
 
 
 @style.styled
-def planes(record: Record, cases: tuple[int, ...], *, rows: int = 1) -> Figure:
-    """The chosen cases of a record of trajectories side by side."""
-    columns = -(-len(cases) // rows)
-    fig, axes = style.figure(columns, rows, height=10.0 / columns if columns > 1 else 5.0)
+def planes(record: Record, cases: tuple[int, ...], *, rows: int = 1, closer: float = 0.0) -> Figure:
+    """The chosen cases of a record of trajectories side by side; `closer`: half width of an inset in the first."""
+    columns = len(cases) // rows
+    fig, axes = style.figure(columns, rows, height=10.0 / columns + 0.5)
     for axis, case in zip(np.ravel(axes), cases, strict=True):
-        _plane(axis, record, case)
+        reach = 1.08 * max(1.05, float(np.abs(np.asarray(record["positions"])[:, case]).max()))
+        _plane(axis, record, case, reach)
+        log, symmetrized = record["settings"]["cases"][case]
+        axis.set_title(rf"$\tau$ = {10**log:.2g}" + (", symmetrized" if symmetrized else ", not symmetrized"))
+    if closer:
+        inset = np.ravel(axes)[0].inset_axes((0.56, 0.02, 0.42, 0.42))
+        _plane(inset, record, cases[0], closer)
+        np.ravel(axes)[0].indicate_inset_zoom(inset, edgecolor="0.3")
     return fig
+
+
+def _plane(axis: Axes, record: Record, case: int, reach: float) -> None:
+    """One student in the plane: lines from start to end, marks at the end, the teacher's arrows, the unit circle."""
+    positions, signs = np.asarray(record["positions"])[:, case], np.asarray(record["signs"])[case]
+    size = 5.0 if len(signs) < 50 else 3.5
+    angle = np.linspace(0, 2 * np.pi, 200)
+    axis.plot(np.cos(angle), np.sin(angle), zorder=4, **GUIDE)
+    for arrow, sign in zip(record["teacher"], record["teacher_signs"], strict=True):
+        look = {"color": RED if sign > 0 else BLUE, "width": 0.02, "head_width": 0.12, "length_includes_head": True}
+        axis.arrow(0, 0, *arrow, alpha=0.5, zorder=1, **look)
+    for j, sign in enumerate(signs):
+        colour = RED if sign > 0 else BLUE
+        axis.plot(*positions[:, j].T, color=colour, linestyle="-" if sign > 0 else "--", linewidth=1.0)
+        look = {"marker": "o" if sign > 0 else "s", "markersize": size, "markeredgecolor": "white"}
+        axis.plot(*positions[-1, j], color=colour, markeredgewidth=0.5, **look)
+    axis.set_aspect("equal")
+    axis.grid(False)
+    axis.set(xticks=[], yticks=[], xlim=(-reach, reach), ylim=(-reach, reach))
+    for side in ("top", "right"):
+        axis.spines[side].set_visible(True)
+
+
+def learning_table(record: Record, taus: tuple[float, ...]) -> str:
+    """How much of the student lies along the teacher, how far the weights moved, and the loss, as MyST text."""
+    lines = [
+        r"| $\tau$ | along the teacher, start | end | way / size of $w_0$ | signs of $a_j$ changed | training loss |",
+        "| ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for tau in taus:
+        case = readings.case_at(record, tau)
+        shares = [f"{100 * readings.aligned(record, case, at=at):.0f} %" for at in (0, -1)]
+        moved, flips = record["moved"][case], record["flips"][case]
+        of = len(record["signs"][case])
+        lines.append(
+            f"| {tau:g} | {' | '.join(shares)} | {moved:.2g} | {flips} of {of} | {_power(record['train_end'][case])} |"
+        )
+    return "\n".join(lines)
+
+
+def _power(value: float) -> str:
+    digits, exponent = f"{value:.1e}".split("e")
+    return rf"${digits} \cdot 10^{{{int(exponent)}}}$"
