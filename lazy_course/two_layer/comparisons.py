@@ -15,10 +15,10 @@ from jaxtyping import Array, Float
 
 from lazy_course.half_spaces import half_space_moments
 from lazy_course.models import RealArray
+from lazy_course.store import digits, versions
 from lazy_course.two_layer import linearized, stabilized
 from lazy_course.two_layer.numerics import Teacher, Weights
 from lazy_course.two_layer.panels import AgainstTau, Job, Population
-from lazy_course.two_layer.runs import digits, versions
 
 
 def unit_start(settings: AgainstTau | Population, job: Job) -> Weights:

@@ -15,8 +15,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from lazy_course.store import Store, write
 from lazy_course.two_layer import comparisons, panels, runs, trajectories
-from lazy_course.two_layer.store import Store, write
 
 DATA = Path(__file__).parent / "data"
 

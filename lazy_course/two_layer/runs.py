@@ -1,19 +1,17 @@
 """A panel from its jobs: here, one after the other and resumable, or on the workers of a Dask cluster."""
 
-import platform
 import time
 from collections.abc import Callable
 from dataclasses import asdict
-from importlib.metadata import version
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
+from lazy_course.store import Arrays, Store, digits, versions
 from lazy_course.two_layer import training
 from lazy_course.two_layer.numerics import Weights, still
 from lazy_course.two_layer.panels import Job, Panel
-from lazy_course.two_layer.store import Arrays, Store
 
 PIECES = 10  # measurements in one compiled piece
 SECONDS = 30.0  # between two checkpoints
@@ -153,12 +151,6 @@ def record(settings: Panel, found: list[Arrays], *, points: int = 31) -> dict[st
     }
 
 
-def versions() -> dict[str, str]:
-    """What computed a record: Python, the machine's kind, and the packages."""
-    packages = {package: version(package) for package in ("jax", "jaxlib", "numpy")}
-    return {"python": platform.python_version(), "machine": platform.machine()} | packages
-
-
 def _job(part: Arrays, chosen: list[int]) -> dict[str, Any]:
     best = np.argmin(part["test"], axis=0)
     return {
@@ -169,8 +161,3 @@ def _job(part: Arrays, chosen: list[int]) -> dict[str, Any]:
         "train": [digits(row) for row in part["train"][chosen].T],
         "test": [digits(row) for row in part["test"][chosen].T],
     }
-
-
-def digits(row: np.ndarray, count: int = 6) -> list[float]:
-    """Numbers as they are committed."""
-    return [float(f"{value:.{count}g}") for value in row.astype(float)]

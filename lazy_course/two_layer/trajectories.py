@@ -14,11 +14,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from lazy_course.store import Arrays, Store, versions
 from lazy_course.two_layer import linearized, numerics
 from lazy_course.two_layer.numerics import Data, Rates, Teacher, Weights
 from lazy_course.two_layer.panels import draw_data, repetition
-from lazy_course.two_layer.runs import versions
-from lazy_course.two_layer.store import Arrays, Store
 
 SLIDER = tuple(round(-1.4 + 0.1 * i, 1) for i in range(19))
 

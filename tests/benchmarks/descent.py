@@ -17,10 +17,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lazy_course.store import versions, write
 from lazy_course.two_layer import numerics, training
 from lazy_course.two_layer.experiment import DATA
-from lazy_course.two_layer.runs import versions
-from lazy_course.two_layer.store import write
 from tests.benchmarks import descent_peer
 
 RUNS, STEPS, ROUNDS = 33, 100, 3

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from distributed import Client, LocalCluster
 
+from lazy_course.store import Store
 from lazy_course.two_layer import experiment, numerics, panels, runs, trajectories
-from lazy_course.two_layer.store import Store
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,10 @@
 
 import json
 import os
+import platform
 import shutil
 import tempfile
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -68,3 +70,14 @@ class Store:
     def close(self) -> None:
         """Remove the folder: the computation is finished and recorded."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def versions(*more: str) -> dict[str, str]:
+    """What computed a record: Python, the machine's kind, and the packages (`more`: further ones)."""
+    packages = {package: version(package) for package in ("jax", "jaxlib", "numpy", *more)}
+    return {"python": platform.python_version(), "machine": platform.machine()} | packages
+
+
+def digits(row: np.ndarray, count: int = 6) -> list[float]:
+    """Numbers as they are committed."""
+    return [float(f"{value:.{count}g}") for value in row.astype(float)]

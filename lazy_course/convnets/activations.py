@@ -1,0 +1,59 @@
+r"""The gates of a ReLU network, how many of them training leaves as they were, and smooth twins."""
+
+from typing import Protocol, TypeVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, PyTree
+
+from lazy_course.models import Activation, RealArray, Scalar
+
+Network = TypeVar("Network", bound="HasActivation")
+
+
+class HasActivation(Protocol):
+    """A network f(params, x) whose nonlinearity is a field: VGG-11 and the networks of `models`."""
+
+    activation: Activation
+
+    def __call__(self, params: PyTree, x: RealArray) -> Array: ...
+
+
+def with_activation(f: Network, activation: Activation) -> Network:
+    """The same network with another activation; it takes the same parameters."""
+    return eqx.tree_at(lambda g: g.activation, f, activation, is_leaf=callable)
+
+
+def gates(f: Network, params: PyTree, x: Float[RealArray, "n ..."]) -> list[Bool[Array, "n ..."]]:
+    r"""The signs $z > 0$ of the pre-activations, one array (n, ...) for each layer of activations, in order."""
+    seen: list[Array] = []
+    inner = f.activation
+
+    def looking(z: Array) -> Array:
+        seen.append(z > 0)
+        return inner(z)
+
+    with_activation(f, looking)(params, x)
+    return seen
+
+
+def activation_stability(f: Network, params0: PyTree, params: PyTree, x: Float[RealArray, "n ..."]) -> Float[Array, ""]:
+    r"""The share of gates with the same sign at both parameters, a mean over layers, in [0, 1].
+
+    $s_\ell = \frac{1}{n\,n_\ell} \#\{(i, j) : \mathrm{sign}\, z^\ell_{ij}(w) = \mathrm{sign}\, z^\ell_{ij}(w_0)\}$ and
+    the result is the mean of the $s_\ell$; x are test inputs. Zero counts as negative.
+    Source: chizat2019lazy, Section C.2.
+    """
+    pairs = zip(gates(f, params0, x), gates(f, params, x), strict=True)
+    return jnp.mean(jnp.stack([jnp.mean(before == after) for before, after in pairs]))
+
+
+def softplus(sharpness: Scalar) -> Activation:
+    r"""The smooth stand-in $\log(1 + e^{bz})/b$ of the ReLU, b = `sharpness`: above it by at most $\log(2)/b$.
+
+    Raises `ValueError` if the sharpness is not positive.
+    """
+    if not sharpness > 0:
+        raise ValueError(f"sharpness: expected a positive number, got {sharpness}")
+    return lambda z: jax.nn.softplus(sharpness * z) / sharpness
