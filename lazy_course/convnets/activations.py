@@ -1,28 +1,21 @@
 r"""The gates of a ReLU network, how many of them training leaves as they were, and smooth twins."""
 
-from typing import Protocol, TypeVar
+import dataclasses
+from typing import TypeVar
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PyTree
 
+from lazy_course.convnets.models import Layered
 from lazy_course.models import Activation, RealArray, Scalar
 
-Network = TypeVar("Network", bound="HasActivation")
-
-
-class HasActivation(Protocol):
-    """A network f(params, x) whose nonlinearity is a field: VGG-11 and the networks of `models`."""
-
-    activation: Activation
-
-    def __call__(self, params: PyTree, x: RealArray) -> Array: ...
+Network = TypeVar("Network", bound=Layered)
 
 
 def with_activation(f: Network, activation: Activation) -> Network:
     """The same network with another activation; it takes the same parameters."""
-    return eqx.tree_at(lambda g: g.activation, f, activation, is_leaf=callable)
+    return dataclasses.replace(f, activation=activation)
 
 
 def gates(f: Network, params: PyTree, x: Float[RealArray, "n ..."]) -> list[Bool[Array, "n ..."]]:

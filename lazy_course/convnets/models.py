@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, PyTree
 
-from lazy_course.convolutional import FEW_PIXELS, extract_patches
+from lazy_course.convolutional import FEW_PIXELS, Convolutional, extract_patches
 from lazy_course.models import Activation, AnyKey, Function, RealArray, Scalar, activation_function
 
 STAGES = (64, 128, 256, 512)
@@ -160,3 +160,6 @@ def init_sequence_net(
         before, length = f.channels, (length + 2 * padding - window) // stride + 1
     output = {"weights": xavier(keys[-1], (length * before, k), gain=gain), "bias": jnp.zeros(k)}
     return {"convolutions": parts, "output": output}
+
+
+Layered = Convolutional | ResNet18 | Sequence1D
