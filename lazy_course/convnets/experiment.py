@@ -14,7 +14,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from lazy_course.convnets import panels, runs
+from lazy_course.convnets import panels, runs, scale, spectrum
 from lazy_course.store import Store, write
 
 DATA = Path(__file__).parent / "data"
@@ -72,6 +72,27 @@ def losses(*, preset: str = "laptop", folder: Path = DATA) -> Path:
     return written("fig7a", preset, described, None, folder)
 
 
+def eigenvalues(*, preset: str = "laptop", folder: Path = DATA) -> Path:
+    """Figure 7(b): the spectrum of VGG-11's tangent kernel; `laptop` is at full size too, without CIFAR-10."""
+    settings = panels.chosen(spectrum.SPECTRA, preset)
+    store = Store(folder / f"fig7b-{preset}.partial", {"figure": "fig7b"} | asdict(settings))
+    with progress(f"fig7b ({preset})") as bar:
+        task = bar.add_task("fig7b", total=None)
+        found = spectrum.run(settings, store, lambda done, of: bar.update(task, completed=done, total=of))
+    return written("fig7b", preset, spectrum.record(settings, found), store, folder)
+
+
+def criterion(*, preset: str = "laptop", folder: Path = DATA) -> Path:
+    """The inverse relative scale of the networks of this chapter, VGG-11 at full width among them."""
+    settings = panels.chosen(scale.SCALES, preset)
+    described = {"figure": "convnets-kappa", "groups": [asdict(group) for group in settings]}
+    store = Store(folder / f"convnets-kappa-{preset}.partial", described)
+    with progress(f"convnets-kappa ({preset})") as bar:
+        task = bar.add_task("convnets-kappa", total=None)
+        found = scale.run(settings, store, lambda done, of: bar.update(task, completed=done, total=of))
+    return written("convnets-kappa", preset, scale.record(settings, found), store, folder)
+
+
 def written(name: str, preset: str, described: dict[str, Any], store: Store | None, folder: Path) -> Path:
     """Put a record in its place, and forget the unfinished parts."""
     file = folder / f"{name}-{preset}.json"
@@ -84,4 +105,6 @@ def written(name: str, preset: str, described: dict[str, Any], store: Store | No
 REGISTRY: dict[str, Callable[..., object]] = {
     **{panel: partial(reproduce, panel) for panel in panels.PANELS},
     "fig7a": losses,
+    "fig7b": eigenvalues,
+    "convnets-kappa": criterion,
 }

@@ -48,7 +48,7 @@ class Study:
 
     data: str = "mnist1d"
     network: str = "sequence"
-    widths: tuple[float, ...] = (25,)
+    widths: tuple[float | int, ...] = (25,)
     groups: tuple[tuple[float, ...], ...] = ((1.0,),)
     linearized: bool = True
     runs: int = 5
@@ -85,7 +85,7 @@ class Study:
         """One stack a width, repetition and group; `place` says which."""
         return len(self.widths) * self.runs * len(self.stacks)
 
-    def place(self, index: int) -> tuple[float, int, tuple[float, ...]]:
+    def place(self, index: int) -> tuple[float | int, int, tuple[float, ...]]:
         """Width, repetition and scales of a job (no scales: the linearized model)."""
         rest, stack = divmod(index, len(self.stacks))
         width, run = divmod(rest, self.runs)
@@ -112,7 +112,7 @@ class Study:
 
 
 def draw(
-    key: AnyKey, network: str, width: float, shape: tuple[int, ...], *, gain: float = 1.0
+    key: AnyKey, network: str, width: float | int, shape: tuple[int, ...], *, gain: float = 1.0
 ) -> tuple[Layered, dict[str, Any]]:
     """A network by name and its initial parameters, for inputs of a shape.
 

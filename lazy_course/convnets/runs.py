@@ -159,7 +159,7 @@ def record(study: Study, found: list[Arrays], *, with_baselines: bool = True) ->
     return described
 
 
-def _parameters(study: Study, width: float, split: Split) -> int:
+def _parameters(study: Study, width: float | int, split: Split) -> int:
     index = study.widths.index(width) * study.runs * len(study.stacks)
     return sum(leaf.size for leaf in jax.tree.leaves(study.job(index, split.x.shape[1:]).start))
 
