@@ -14,7 +14,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from lazy_course.convnets import panels, runs, scale, spectrum
+from lazy_course.convnets import linearized, panels, runs, scale, spectrum
 from lazy_course.store import Store, write
 
 DATA = Path(__file__).parent / "data"
@@ -93,6 +93,16 @@ def criterion(*, preset: str = "laptop", folder: Path = DATA) -> Path:
     return written("convnets-kappa", preset, scale.record(settings, found), store, folder)
 
 
+def exactly(*, preset: str = "laptop", folder: Path = DATA) -> Path:
+    """The linearized model of Figure 3(a) solved exactly: along its gradient flow, and at the end of it."""
+    settings = panels.chosen(linearized.EXACT, preset)
+    store = Store(folder / f"fig3a-exact-{preset}.partial", {"figure": "fig3a-exact"} | asdict(settings))
+    with progress(f"fig3a-exact ({preset})") as bar:
+        task = bar.add_task("fig3a-exact", total=None)
+        found = linearized.run(settings, store, lambda done, of: bar.update(task, completed=done, total=of))
+    return written("fig3a-exact", preset, linearized.record(settings, found), store, folder)
+
+
 def written(name: str, preset: str, described: dict[str, Any], store: Store | None, folder: Path) -> Path:
     """Put a record in its place, and forget the unfinished parts."""
     file = folder / f"{name}-{preset}.json"
@@ -104,6 +114,7 @@ def written(name: str, preset: str, described: dict[str, Any], store: Store | No
 
 REGISTRY: dict[str, Callable[..., object]] = {
     **{panel: partial(reproduce, panel) for panel in panels.PANELS},
+    "fig3a-exact": exactly,
     "fig7a": losses,
     "fig7b": eigenvalues,
     "convnets-kappa": criterion,

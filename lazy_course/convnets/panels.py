@@ -155,7 +155,7 @@ _WIDE = Study(
 _NARROW = Study(
     data="digits",
     network="vgg11",
-    widths=(1 / 16, 1 / 8, 1 / 4),
+    widths=(1 / 16, 1 / 8),
     runs=3,
     loss="cross_entropy",
     epochs=30,
@@ -189,7 +189,7 @@ PANELS: dict[str, dict[str, tuple[Study, ...]]] = {
     "fig3b": {
         "paper": (_WIDE, replace(_WIDE, network="resnet18", widths=(7.0,), gain=1.2)),
         "laptop": (
-            Study(widths=(6, 12, 25, 50, 100), runs=3, loss="cross_entropy", epochs=40, dtype="float32"),
+            Study(widths=(6, 12, 25, 50), runs=3, loss="cross_entropy", epochs=40, dtype="float32"),
             _NARROW,
         ),
         "quick": (

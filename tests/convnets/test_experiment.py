@@ -7,8 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.flatten_util import ravel_pytree
 
-from lazy_course.convnets import baselines, data, experiment, panels, runs, scale, spectrum
+from lazy_course.convnets import baselines, data, experiment, linearized, panels, runs, scale, spectrum
 from lazy_course.kernels import tangent_kernel
 from lazy_course.store import Store
 
@@ -76,7 +77,7 @@ def test_a_stopped_run_goes_on_to_the_same_bits(tmp_path):
 def test_jobs_of_a_study_cover_widths_repetitions_and_scales():
     study = panels.PANELS["fig3b"]["laptop"][0]
     places = [study.place(index) for index in range(study.jobs)]
-    assert len(set(places)) == study.jobs == 5 * 3 * 2
+    assert len(set(places)) == study.jobs == 4 * 3 * 2
     assert places[:3] == [(6, 0, (1.0,)), (6, 0, ()), (6, 1, (1.0,))]
     one, bar = study.job(0, (40,)), study.job(1, (40,))
     assert (one.rule.linear, bar.rule.linear) == (False, True)
@@ -159,3 +160,35 @@ def test_random_features_are_those_before_the_last_layer():
     f, params = panels.draw(jax.random.key(3), "sequence", 4, (40,))
     x = jax.random.normal(jax.random.key(4), (5, 40))
     np.testing.assert_allclose(baselines.last_features(f, params, x), f.features(params, x), atol=1e-12)
+
+
+def test_the_exact_flow_solves_the_linearized_problem():
+    """Against small steps of descent on the linearized model, and against least squares at infinite time."""
+    f, start = panels.draw(jax.random.key(5), "sequence", 1, (40,))
+    keys = jax.random.split(jax.random.key(6))
+    x, y = jax.random.normal(keys[0], (30, 40)), np.arange(30) % 10
+    targets = jnp.asarray(data.one_hot(y))
+    found = linearized.quadratic(f, start, x, targets)
+    flat, unravel = ravel_pytree(start)
+    jacobian = np.asarray(jax.jacrev(lambda w: f(unravel(w), x).reshape(-1))(flat))
+    hessian, moment = 2 / 300 * jacobian.T @ jacobian, 2 / 300 * jacobian.T @ np.asarray(targets).reshape(-1)
+    way, step = np.zeros(flat.size), 1e-3
+    for _ in range(2000):
+        half = way + step / 2 * (moment - hessian @ way)
+        way = way + step * (moment - hessian @ half)
+    at_two, end = linearized.flow(found, np.asarray([2.0, np.inf]))
+    np.testing.assert_allclose(at_two, way, atol=1e-7)
+    best = np.linalg.lstsq(jacobian, np.asarray(targets).reshape(-1), rcond=1e-7)[0]
+    np.testing.assert_allclose(jacobian @ end, jacobian @ best, atol=1e-6)
+
+
+def test_the_time_of_a_descent_counts_momentum():
+    study = dataclasses.replace(panels.PANELS["fig3a"]["quick"][0], epochs=2, decay=1.0, linear_rate=0.5)
+    assert linearized.descent_time(study, 205) == pytest.approx(10 * (0.5 + 0.25) / 0.1)
+
+
+def test_the_exact_flow_is_whole_at_quick(quick):
+    kept = experiment.load("fig3a-exact", "quick", folder=quick)
+    assert kept["times"][-1] is None
+    assert len(kept["test_accuracy"]) == len(kept["times"]) == 4
+    assert np.all(np.diff(np.asarray(kept["train_loss"])) < 0)
