@@ -1,0 +1,226 @@
+"""The chapter's figures, each drawn from a record of `experiment`."""
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from lazy_course.convnets.data import CLASSES
+from lazy_course.style import COLOURS, LINES, figure, slope_guide, styled
+
+Record = dict[str, Any]
+
+
+def finite(study: Record, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """The scales of a study of one width, and a quantity (runs, scales) at the end of the trainings."""
+    jobs = [job for job in study["jobs"] if not job["linearized"]]
+    runs = sorted({job["run"] for job in jobs})
+    alphas = [alpha for job in jobs if job["run"] == runs[0] for alpha in job["alphas"]]
+    rows = []
+    for run in runs:
+        parts = [job[name] for job in jobs if job["run"] == run]
+        rows.append([value[-1] if isinstance(value, list) else value for part in parts for value in part])
+    return np.asarray(alphas), np.asarray(rows)
+
+
+def lazy_end(study: Record, name: str, width: float | None = None) -> np.ndarray:
+    """A quantity at the end of the linearized model's trainings, one number a run."""
+    jobs = [job for job in study["jobs"] if job["linearized"] and width in (None, job["width"])]
+    return np.asarray([job[name][0][-1] for job in jobs])
+
+
+def _band(ax: Axes, x: np.ndarray, rows: np.ndarray, label: str, colour: str, line: Any) -> None:
+    ax.plot(x, rows.mean(axis=0), color=COLOURS[colour], linestyle=line, label=label, marker="o", markersize=4)
+    ax.fill_between(x, rows.min(axis=0), rows.max(axis=0), color=COLOURS[colour], alpha=0.2, linewidth=0)
+
+
+@styled
+def interpolation(record: Record) -> Figure:
+    """Figure 3(a): accuracies and stability of activations against alpha, beside what learns no features."""
+    (study,) = record["studies"]
+    fig, ax = figure(width=8.0, height=4.6)
+    rows = (("train_accuracy", "train accuracy", "blue"), ("test_accuracy", "test accuracy", "vermilion"))
+    for (name, label, colour), line in zip(rows, LINES, strict=False):
+        alphas, values = finite(study, name)
+        _band(ax, alphas, 100 * values, label, colour, line)
+    alphas, values = finite(study, "stability")
+    _band(ax, alphas, 100 * values, "stability of activations", "green", LINES[2])
+    beyond = alphas[-1] * 10
+    for name, colour in (("train_accuracy", "blue"), ("test_accuracy", "vermilion")):
+        ends = 100 * lazy_end(study, name)
+        ax.plot(np.full(len(ends), beyond), ends, "s", color=COLOURS[colour], markersize=6, clip_on=False)
+    ax.annotate("linearized", (beyond, 100 * lazy_end(study, "train_accuracy").mean()), (beyond, 78), ha="center")
+    features = 100 * float(np.mean([pair[1] for pair in study["baselines"]["random_features"]]))
+    for value, label, line in ((features, "random features, test", ":"), (None, "linear model, test", "-.")):
+        height = 100 * study["baselines"]["linear"][1] if value is None else value
+        ax.axhline(height, color="0.35", linestyle=line, linewidth=1.4, label=label)
+    ax.set(xscale="log", xlabel="scale α", ylabel="percent", ylim=(0, 103))
+    ax.legend(loc="center right", bbox_to_anchor=(1.0, 0.62), fontsize=9.5)
+    return fig
+
+
+@styled
+def end_losses(record: Record) -> Figure:
+    """Figure 7(a): losses at the end of the trainings of Figure 3(a)."""
+    rows = [row for row in record["rows"] if row["alpha"] != "linearized"]
+    alphas = np.unique([row["alpha"] for row in rows])
+    fig, ax = figure()
+    for (name, colour), line in zip((("train", "blue"), ("test", "vermilion")), LINES, strict=False):
+        values = np.asarray([[row[name] for row in rows if row["alpha"] == alpha] for alpha in alphas]).T
+        _band(ax, alphas, values, f"{name} loss", colour, line)
+        bar = [row[name] for row in record["rows"] if row["alpha"] == "linearized"]
+        ax.plot(np.full(len(bar), alphas[-1] * 10), bar, "s", color=COLOURS[colour], clip_on=False)
+    ax.set(xscale="log", xlabel="scale α (squares: the linearized model)", ylabel="mean square loss", ylim=(0, None))
+    ax.legend()
+    return fig
+
+
+@styled
+def against_width(record: Record) -> Figure:
+    """Figure 3(b), laptop: test accuracy of standard and linearized networks against their width."""
+    titles = {"mnist1d": "1-D net, MNIST-1D", "digits": "VGG-11, digits", "cifar10": "CIFAR-10"}
+    studies = record["studies"]
+    fig, axes = figure(len(studies))
+    for ax, study in zip(np.atleast_1d(axes), studies, strict=True):
+        widths = np.asarray(study["settings"]["widths"])
+        for linearized, label, colour, line in ((False, "standard", "blue", "-"), (True, "linearized", "orange", "--")):
+            rows = [
+                [
+                    job["test_accuracy"][0][-1]
+                    for job in study["jobs"]
+                    if (job["linearized"], job["width"]) == (linearized, w)
+                ]
+                for w in widths
+            ]
+            _band(ax, widths, 100 * np.asarray(rows).T, label, colour, line)
+        features = 100 * float(np.mean([pair[1] for pair in study["baselines"]["random_features"]]))
+        ax.axhline(features, color="0.35", linestyle=":", label="random features")
+        network = "channels" if study["settings"]["network"] == "sequence" else "factor of the channels"
+        ax.set(xscale="log", xlabel=network, title=titles[study["settings"]["data"]])
+        ax.set_xticks(widths, [f"{w:g}" if w >= 1 else f"1/{1 / w:g}" for w in widths])
+        ax.minorticks_off()
+    np.atleast_1d(axes)[0].set_ylabel("test accuracy, percent")
+    np.atleast_1d(axes)[0].legend(loc="best", fontsize=9.5)
+    return fig
+
+
+KINDS = {"uniform": "uniform random pixels", "photographs": "crops of photographs", "cifar10": "CIFAR-10"}
+
+
+@styled
+def eigenvalues(record: Record) -> Figure:
+    """Figure 7(b): the eigenvalues of the tangent kernel, divided by the largest one."""
+    fig, ax = figure(width=7.0, height=4.2)
+    for (kind, part), colour, line in zip(record["spectra"].items(), COLOURS.values(), LINES, strict=False):
+        values = np.asarray(part["values"])
+        seen = values > 1e-9
+        ax.plot(np.asarray(part["indices"])[seen], values[seen], color=colour, linestyle=line, label=KINDS[kind])
+    ax.axvline(CLASSES + 0.5, color="0.35", linestyle=":", linewidth=1.4)
+    ax.annotate("10 | 11", (CLASSES + 0.5, 1.0), textcoords="offset points", xytext=(5, -6), color="0.25")
+    slope_guide(ax, (20.0, 1000.0), 0.1, -1.0, "slope -1")
+    ax.set(xscale="log", yscale="log", xlabel="number i of the eigenvalue", ylabel="eigenvalue / largest")
+    ax.legend()
+    return fig
+
+
+@styled
+def shares(record: Record) -> Figure:
+    """How much of each of the first eigenvectors is constant over the images, up to a vector of outputs."""
+    spectra = record["spectra"]
+    fig, axes = figure(len(spectra), height=3.0)
+    for ax, (kind, part) in zip(np.atleast_1d(axes), spectra.items(), strict=True):
+        heights = np.asarray(part["constant"])
+        colours = [COLOURS["blue"] if i < CLASSES else COLOURS["orange"] for i in range(len(heights))]
+        ax.bar(np.arange(1, len(heights) + 1), heights, color=colours)
+        ax.set(xlabel="number i of the eigenvector", ylim=(0, 1.05), title=KINDS[kind])
+    np.atleast_1d(axes)[0].set_ylabel("share in 1 ⊗ R¹⁰")
+    return fig
+
+
+@styled
+def exact_flow(record: Record, trained: Record) -> Figure:
+    """The linearized model along its gradient flow, with the end of its descent marked."""
+    times = np.asarray([np.nan if t is None else t for t in record["times"]])
+    order = np.argsort(times[:-1])
+    fig, ax = figure(width=7.0)
+    for name, colour, line in (("train_accuracy", "blue", "-"), ("test_accuracy", "vermilion", "--")):
+        values = 100 * np.asarray(record[name])
+        label = name.replace("_", " ")
+        ax.plot(times[:-1][order], values[:-1][order], color=COLOURS[colour], linestyle=line, label=label)
+        ax.axhline(values[-1], color=COLOURS[colour], linestyle=":", linewidth=1.2)
+        run = record["settings"]["run"]
+        ax.plot(times[-2], 100 * lazy_end(trained["studies"][0], name)[run], "s", color=COLOURS[colour])
+    ax.set(xscale="log", xlabel="flow time t (squares: descent; dotted: infinite time)", ylabel="percent")
+    ax.legend()
+    return fig
+
+
+@styled
+def onset(trained: Record, measured: Record) -> Figure:
+    """How far trained networks are from lazy, against alpha, beside the bracket of kappa."""
+    (study,) = trained["studies"]
+    width, samples = study["settings"]["widths"][0], 100
+    rows = [
+        row
+        for row in measured["rows"]
+        if (row["network"], row["width"], row["n"], row["sharpness"]) == ("sequence", width, samples, 0.0)
+    ]
+    fig, ax = figure(width=7.0)
+    for (name, label, colour), line in zip(
+        (
+            ("linearization_gap", "to the linearized model's outputs", "blue"),
+            ("remainder", "to its own linearization", "green"),
+        ),
+        LINES,
+        strict=False,
+    ):
+        alphas, values = finite(study, name)
+        _band(ax, alphas, np.maximum(values, 1e-8), label, colour, line)
+    if rows:
+        low, high = (np.mean([row["kappa"][end] for row in rows]) for end in (0, 1))
+        ax.axvspan(low, high, color=COLOURS["orange"], alpha=0.3, linewidth=0, label="κ, lower to upper")
+    slope_guide(ax, (100.0, 1e5), 0.2, -1.0, "slope -1")
+    ax.set(xscale="log", yscale="log", xlabel="scale α", ylabel="relative distance on test inputs")
+    ax.legend(fontsize=9.5)
+    return fig
+
+
+@styled
+def changes(measured: Record) -> Figure:
+    """The change of Dh over a finite step, divided by the step, for the ReLU and its smooth twins."""
+    rows = [
+        r for r in measured["rows"] if (r["network"], r["width"], r["n"]) == ("sequence", 25, 100) and r["run"] == 0
+    ]
+    fig, ax = figure(width=7.0)
+    for row, colour, line in zip(sorted(rows, key=lambda r: r["sharpness"]), COLOURS.values(), LINES, strict=False):
+        label = f"softplus, sharpness {row['sharpness']:g}" if row["sharpness"] else "ReLU"
+        ax.plot(row["steps"], row["change"], color=colour, linestyle=line, marker="o", markersize=4, label=label)
+        ax.plot(row["steps"][0] / 3, row["hessian"][0], "<", color=colour)
+    ax.set(
+        xscale="log",
+        yscale="log",
+        xlabel="‖s‖ / ‖w₀‖ (triangles: ‖D²h‖, lower end)",
+        ylabel="‖Dh(w₀+s) − Dh(w₀)‖ / ‖s‖",
+    )
+    ax.legend(fontsize=9.5)
+    return fig
+
+
+@styled
+def kappa_against_width(measured: Record) -> Figure:
+    """The bracket of kappa against the number of parameters: the sequence net, and VGG-11 up to its full width."""
+    fig, ax = figure(width=7.0)
+    for network, n, colour, label in (
+        ("sequence", 100, "blue", "1-D net, 100 sequences"),
+        ("vgg11", 4, "vermilion", "VGG-11, 4 images"),
+    ):
+        rows = [r for r in measured["rows"] if (r["network"], r["n"], r["sharpness"]) == (network, n, 0.0)]
+        for row in rows:
+            ax.plot(
+                [row["parameters"]] * 2, row["kappa"], color=COLOURS[colour], linestyle="-", marker="_", markersize=10
+            )
+        ax.plot([], [], color=COLOURS[colour], linestyle="-", label=label)
+    ax.set(xscale="log", yscale="log", xlabel="number of parameters", ylabel="κ, lower to upper")
+    ax.legend()
+    return fig
