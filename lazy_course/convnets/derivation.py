@@ -43,7 +43,7 @@ def flow_of_a_mode() -> sp.Expr:
 
 
 def equicorrelated(size: int) -> sp.Matrix:
-    r"""The n x n kernel $\Theta = c((1 - \rho) I + \rho\, 1 1^\top)$: all samples alike, any two correlated by $\rho$."""
+    r"""The n x n kernel $\Theta = c((1 - \rho) I + \rho\, 1 1^\top)$: samples alike, any two correlated by $\rho$."""
     return c * ((1 - rho) * sp.eye(size) + rho * sp.ones(size, size))
 
 

@@ -85,14 +85,12 @@ def against_width(record: Record) -> Figure:
     for ax, study in zip(np.atleast_1d(axes), studies, strict=True):
         widths = np.asarray(study["settings"]["widths"])
         for linearized, label, colour, line in ((False, "standard", "blue", "-"), (True, "linearized", "orange", "--")):
-            rows = [
-                [
-                    job["test_accuracy"][0][-1]
-                    for job in study["jobs"]
-                    if (job["linearized"], job["width"]) == (linearized, w)
-                ]
-                for w in widths
-            ]
+            ends = {
+                (job["width"], job["run"]): job["test_accuracy"][0][-1]
+                for job in study["jobs"]
+                if job["linearized"] == linearized
+            }
+            rows = [[end for (width, _), end in ends.items() if width == w] for w in widths]
             _band(ax, widths, 100 * np.asarray(rows).T, label, colour, line)
         features = 100 * float(np.mean([pair[1] for pair in study["baselines"]["random_features"]]))
         ax.axhline(features, color="0.35", linestyle=":", label="random features")
@@ -189,20 +187,15 @@ def onset(trained: Record, measured: Record) -> Figure:
 @styled
 def changes(measured: Record) -> Figure:
     """The change of Dh over a finite step, divided by the step, for the ReLU and its smooth twins."""
-    rows = [
-        r for r in measured["rows"] if (r["network"], r["width"], r["n"]) == ("sequence", 25, 100) and r["run"] == 0
-    ]
+    chosen = ("sequence", 25, 100, 0)
+    rows = [r for r in measured["rows"] if (r["network"], r["width"], r["n"], r["run"]) == chosen]
     fig, ax = figure(width=7.0)
     for row, colour, line in zip(sorted(rows, key=lambda r: r["sharpness"]), COLOURS.values(), LINES, strict=False):
         label = f"softplus, sharpness {row['sharpness']:g}" if row["sharpness"] else "ReLU"
         ax.plot(row["steps"], row["change"], color=colour, linestyle=line, marker="o", markersize=4, label=label)
         ax.plot(row["steps"][0] / 3, row["hessian"][0], "<", color=colour)
-    ax.set(
-        xscale="log",
-        yscale="log",
-        xlabel="‖s‖ / ‖w₀‖ (triangles: ‖D²h‖, lower end)",
-        ylabel="‖Dh(w₀+s) − Dh(w₀)‖ / ‖s‖",
-    )
+    ax.set(xscale="log", yscale="log", xlabel="‖s‖ / ‖w₀‖ (triangles: ‖D²h‖, lower end)")
+    ax.set_ylabel("‖Dh(w₀+s) − Dh(w₀)‖ / ‖s‖")
     ax.legend(fontsize=9.5)
     return fig
 
@@ -217,9 +210,8 @@ def kappa_against_width(measured: Record) -> Figure:
     ):
         rows = [r for r in measured["rows"] if (r["network"], r["n"], r["sharpness"]) == (network, n, 0.0)]
         for row in rows:
-            ax.plot(
-                [row["parameters"]] * 2, row["kappa"], color=COLOURS[colour], linestyle="-", marker="_", markersize=10
-            )
+            ends = [row["parameters"]] * 2
+            ax.plot(ends, row["kappa"], color=COLOURS[colour], linestyle="-", marker="_", markersize=10)
         ax.plot([], [], color=COLOURS[colour], linestyle="-", label=label)
     ax.set(xscale="log", yscale="log", xlabel="number of parameters", ylabel="κ, lower to upper")
     ax.legend()
