@@ -1,0 +1,148 @@
+"""The committed records: what they show, and a part of each computed again."""
+
+import dataclasses
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from lazy_course.convnets import experiment, figures, panels, runs, scale, spectrum
+
+
+def recorded(name, preset="laptop"):
+    """A record, if this tree has it."""
+    if not (experiment.DATA / f"{name}-{preset}.json").exists():
+        pytest.skip(f"{name}-{preset} is not recorded yet")
+    return experiment.load(name, preset)
+
+
+def as_json(settings):
+    return json.loads(json.dumps(dataclasses.asdict(settings)))
+
+
+def test_standard_training_beats_lazy_training():
+    """Figure 3(a): high at alpha = 1, a plateau at the linearized model from 1000 on, above what learns no features."""
+    (study,) = recorded("fig3a")["studies"]
+    assert study["settings"] == as_json(panels.PANELS["fig3a"]["laptop"][0])
+    alphas, test = figures.finite(study, "test_accuracy")
+    bar = figures.lazy_end(study, "test_accuracy")
+    assert alphas[-1] == 1e7
+    assert len(test) == len(bar) == 5
+    assert np.all(test[:, 0] > 0.93)
+    lazy = test[:, alphas >= 1e3]
+    assert np.all(np.abs(lazy - bar[:, None]) < 0.02)
+    assert np.all(lazy < 0.6)
+    _, train = figures.finite(study, "train_accuracy")
+    assert np.all(train[:, -1] < 0.75)
+    _, stability = figures.finite(study, "stability")
+    assert np.all(np.diff(stability.mean(axis=0)) > -1e-3)
+    assert np.all(stability[:, -1] > 0.9999)
+    linear = study["baselines"]["linear"][1]
+    assert linear < bar.min()
+
+
+def test_the_gap_to_the_linearized_model_falls_like_one_over_alpha():
+    (study,) = recorded("fig3a")["studies"]
+    alphas, gap = figures.finite(study, "remainder")
+    chosen = (alphas > 50) & (alphas < 2e4)
+    slope = np.polyfit(np.log(alphas[chosen]), np.log(gap.mean(axis=0)[chosen]), 1)[0]
+    assert -1.2 < slope < -0.4
+
+
+def test_figure_3a_is_reproduced_in_part():
+    """Three members of the recorded stack, over its first five epochs."""
+    (kept,) = recorded("fig3a")["studies"]
+    study = panels.PANELS["fig3a"]["laptop"][0]
+    places = [0, 4, 11]
+    scales = tuple(study.groups[0][place] for place in places)
+    short = dataclasses.replace(study, groups=(scales,), epochs=5, runs=1)
+    found = runs.run_job(short, 0, short.split())
+    for name in runs.MEASURES:
+        then = np.asarray(kept["jobs"][0][name])[places, :2]
+        np.testing.assert_allclose(found[name].T, then, rtol=5e-3, atol=5e-3)
+
+
+def test_losses_of_figure_7a_are_in_the_other_record():
+    kept, (study,) = recorded("fig7a"), recorded("fig3a")["studies"]
+    ends = {row["alpha"]: row for row in kept["rows"] if row["run"] == 0}
+    assert ends[1e7]["train"] == study["jobs"][0]["train_loss"][-1][-1]
+    assert ends[1.0]["train"] < 0.1 * ends[1e7]["train"]
+
+
+def test_wider_networks_do_not_close_the_gap():
+    kept = recorded("fig3b")
+    for study, settings in zip(kept["studies"], panels.PANELS["fig3b"]["laptop"], strict=True):
+        assert study["settings"] == as_json(settings)
+        for width in settings.widths:
+            jobs = [job for job in study["jobs"] if job["width"] == width]
+            standard = [job["test_accuracy"][0][-1] for job in jobs if not job["linearized"]]
+            lazy = [job["test_accuracy"][0][-1] for job in jobs if job["linearized"]]
+            assert len(standard) == len(lazy) == settings.runs
+            if settings.data == "mnist1d" and width >= 12:
+                assert min(standard) > max(lazy) + 0.15
+
+
+@pytest.mark.parametrize("kind", ["uniform", "photographs"])
+def test_the_spectrum_has_ten_large_eigenvalues(kind):
+    """Figure 7(b) at full size: a gap after the tenth, whose vectors are constant over images up to the outputs."""
+    kept = recorded("fig7b")
+    settings = spectrum.SPECTRA["laptop"]
+    assert kept["settings"] == as_json(settings)
+    part = kept["spectra"][kind]
+    assert part["indices"][-1] == 5000
+    values = np.asarray(part["values"])
+    ratios = values[:29] / values[1:30]
+    assert np.argmax(ratios) == 9
+    assert part["gap"] > 3
+    assert min(part["constant"][:10]) > 0.9
+    assert max(part["constant"][10:]) < 0.1
+    assert part["seconds_kernel"] + part["seconds_modes"] < 360
+    assert part["peak_gib"] < 6
+
+
+def test_the_first_entries_of_the_spectrum_are_reproduced():
+    """At full width, for the first image of uniform pixels: nine million parameters."""
+    kept, settings = recorded("fig7b"), spectrum.SPECTRA["laptop"]
+    x = spectrum.images("uniform", jax.random.fold_in(jax.random.key(settings.seed), 0), settings.n, settings.size)
+    found = np.diagonal(spectrum.kernel_at_start(settings, x[:1]).reshape(10, 10))
+    np.testing.assert_allclose(found, kept["spectra"]["uniform"]["first_image"], rtol=1e-3)
+
+
+def test_the_exact_flow_agrees_with_descent():
+    """At the time of the descent the flow has the accuracies of the linearized model that was trained by batches."""
+    kept, (study,) = recorded("fig3a-exact"), recorded("fig3a")["studies"]
+    for name in ("train_accuracy", "test_accuracy"):
+        assert kept[name][-2] == pytest.approx(figures.lazy_end(study, name)[0], abs=0.02)
+    assert kept["rates"][0] < 2 * (1 + study["settings"]["momentum"])
+    assert kept["train_accuracy"][-1] > kept["train_accuracy"][-2]
+
+
+def test_kappa_of_the_trained_net_is_reproduced_in_its_first_norm():
+    kept, settings = recorded("convnets-kappa"), scale.SCALES["laptop"]
+    assert kept["settings"] == [as_json(group) for group in settings]
+    row = kept["rows"][0]
+    f, params, x, _ = scale.drawn(settings[0].cases[0], settings[0].seed, "float64")
+    h = scale.network_map(f, x)
+    kernel = jax.jit(lambda w: jax.jacrev(lambda v: h(v))(w))(params)
+    flat = np.concatenate([np.asarray(leaf).reshape(1000, -1) for leaf in jax.tree.leaves(kernel)], axis=1)
+    assert row["jacobian"][0] == pytest.approx(np.linalg.norm(flat, 2), rel=1e-4)
+    assert all(0 < r["kappa"][0] <= r["kappa"][1] for r in kept["rows"])
+    assert any(r["network"] == "vgg11" and r["width"] == 1 and r["parameters"] == 9_225_610 for r in kept["rows"])
+
+
+def test_every_figure_is_drawn():
+    names = ("fig3a", "fig3b", "fig3a-exact", "fig7a", "fig7b", "convnets-kappa")
+    a, b, exact, losses, spectra, kappa = (recorded(name) for name in names)
+    drawn = [
+        figures.interpolation(a),
+        figures.against_width(b),
+        figures.exact_flow(exact, a),
+        figures.end_losses(losses),
+        figures.eigenvalues(spectra),
+        figures.shares(spectra),
+        figures.onset(a, kappa),
+        figures.changes(kappa),
+        figures.kappa_against_width(kappa),
+    ]
+    assert all(ax.lines or ax.patches for fig in drawn for ax in fig.axes)
