@@ -212,7 +212,7 @@ def reproduce(
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="Of the computation (default: list them).")] = None,
     names_only: Annotated[bool, typer.Option("--list", help="List the names and run nothing.")] = False,
     preset: Annotated[
-        str | None, typer.Option(help="Settings, where there are several: paper, as-coded, quick.")
+        str | None, typer.Option(help="Settings, where there are several: paper, as-coded, laptop, quick.")
     ] = None,
     scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler whose workers run it.")] = None,
 ) -> None:

@@ -3,13 +3,25 @@
 import dataclasses
 import json
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
-from lazy_course.convnets import baselines, data, experiment, linearized, panels, runs, scale, spectrum
+from lazy_course.convnets import (
+    baselines,
+    data,
+    experiment,
+    linearized,
+    panels,
+    readings,
+    runs,
+    scale,
+    spectrum,
+    training,
+)
 from lazy_course.kernels import tangent_kernel
 from lazy_course.store import Store
 
@@ -192,3 +204,33 @@ def test_the_exact_flow_is_whole_at_quick(quick):
     assert kept["times"][-1] is None
     assert len(kept["test_accuracy"]) == len(kept["times"]) == 4
     assert np.all(np.diff(np.asarray(kept["train_loss"])) < 0)
+
+
+@pytest.mark.parametrize("panel", ["fig3a", "fig3b"])
+def test_the_paper_preset_is_a_program(panel):
+    """An epoch of the first job of each published study is traced, shapes and all, without its 600 million numbers."""
+    for study in panels.PANELS[panel]["paper"]:
+        small = dataclasses.replace(study, widths=(1 / 64,))
+        job = small.job(0, (32, 32, 3))
+        state = training.begin(job.start, 1, job.rule, 2)
+        x = jax.ShapeDtypeStruct((2 * study.batch, 32, 32, 3), jnp.float64)
+        y = jax.ShapeDtypeStruct((2 * study.batch,), jnp.int64)
+        found = eqx.filter_eval_shape(
+            training.epoch, job.f, job.rule, job.start, state, job.alphas, job.rates, x, y, job.key
+        )
+        assert jax.tree.map(lambda leaf: leaf.shape, found.way) == jax.tree.map(
+            lambda leaf: (1, *leaf.shape), job.start
+        )
+
+
+def test_readings_of_records(quick):
+    trained, measured = experiment.load("fig3a", "quick", folder=quick), experiment.load("fig3b", "quick", folder=quick)
+    found = readings.drop(trained)
+    assert found.difference == pytest.approx(found.standard - found.linearized)
+    text = readings.table(measured)
+    assert "| VGG-11 wide, linearized | CIFAR-10, published | 61.0 | 61.7 |" in text
+    assert text.count("mnist1d, quick") == 2 * 2 + 1
+    alphas = np.asarray([1.0, 10.0, 100.0])
+    assert readings.crossing(alphas, np.asarray([1.0, 0.1, 0.01]), 0.05) == pytest.approx(20.0)
+    with pytest.raises(ValueError, match="level: expected one between"):
+        readings.crossing(alphas, np.asarray([1.0, 0.9, 0.8]), 0.5)

@@ -97,7 +97,8 @@ def test_the_spectrum_has_ten_large_eigenvalues(kind):
     assert part["gap"] > 3
     assert min(part["constant"][:10]) > 0.9
     assert max(part["constant"][10:]) < 0.1
-    assert part["seconds_kernel"] + part["seconds_modes"] < 360
+    # Processor seconds of both cores: six minutes of the clock where nobody else computes.
+    assert part["seconds_kernel"][1] + part["seconds_modes"][1] < 720
     assert part["peak_gib"] < 6
 
 

@@ -1,0 +1,92 @@
+"""What the records say: the drop, the onset beside kappa, the table of Figure 3(b) with the published numbers."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lazy_course.convnets.figures import finite, lazy_end
+
+Record = dict[str, Any]
+# Train and test accuracy in percent on CIFAR-10, Figure 3(b) of the paper; None where it gives none.
+PUBLISHED: dict[str, tuple[float | None, float]] = {
+    "ResNet wide, linearized": (55.0, 56.7),
+    "VGG-11 wide, linearized": (61.0, 61.7),
+    "prior features": (None, 82.3),
+    "random features": (None, 84.2),
+    "VGG-11 wide, standard": (99.9, 89.7),
+    "ResNet wide, standard": (99.4, 91.0),
+}
+
+
+class Drop(NamedTuple):
+    """Mean accuracies over the repetitions: the smallest scale, the linearized model, and their difference."""
+
+    standard: float
+    linearized: float
+    difference: float
+
+
+def drop(record: Record, name: str = "test_accuracy") -> Drop:
+    """Figure 3(a) in three numbers: accuracy at the smallest alpha, of the linearized model, and what is lost."""
+    (study,) = record["studies"]
+    standard = float(finite(study, name)[1][:, 0].mean())
+    linearized = float(lazy_end(study, name).mean())
+    return Drop(standard, linearized, standard - linearized)
+
+
+def crossing(alphas: np.ndarray, values: np.ndarray, level: float) -> float:
+    """The scale at which a quantity falls through a level, by a straight line between logarithms.
+
+    Raises `ValueError` if it does not fall through it.
+    """
+    below = np.flatnonzero(values < level)
+    if len(below) == 0 or below[0] == 0:
+        raise ValueError(f"level: expected one between the first value and the least one, got {level}")
+    i = int(below[0])
+    x, y = np.log(alphas[i - 1 : i + 1]), np.log(values[i - 1 : i + 1])
+    return float(np.exp(x[0] + (np.log(level) - y[0]) / (y[1] - y[0]) * (x[1] - x[0])))
+
+
+class Onset(NamedTuple):
+    """Where laziness begins: the scale at which the trained network is half, and a tenth, off its linearization.
+
+    `kappa` is the bracket of the inverse relative scale of the same networks at alpha = 1.
+    """
+
+    half: float
+    tenth: float
+    kappa: tuple[float, float]
+
+
+def onset(trained: Record, measured: Record, samples: int = 100) -> Onset:
+    """The measured onset on Figure 3(a) beside kappa of its networks, means over repetitions."""
+    (study,) = trained["studies"]
+    alphas, values = finite(study, "remainder")
+    half, tenth = (float(np.mean([crossing(alphas, row, level) for row in values])) for level in (0.5, 0.1))
+    width = study["settings"]["widths"][0]
+    rows = [
+        row["kappa"]
+        for row in measured["rows"]
+        if (row["network"], row["width"], row["n"], row["sharpness"]) == ("sequence", width, samples, 0.0)
+    ]
+    low, high = np.mean(rows, axis=0)
+    return Onset(half, tenth, (float(low), float(high)))
+
+
+def table(record: Record) -> str:
+    """Figure 3(b) as a table in Markdown: the published rows on CIFAR-10, then ours, labelled with data and preset."""
+    lines = ["| network | data, preset | train, % | test, % |", "| --- | --- | ---: | ---: |"]
+    for name, (train, test) in PUBLISHED.items():
+        lines.append(f"| {name} | CIFAR-10, published | {'' if train is None else train} | {test} |")
+    for study in record["studies"]:
+        settings = study["settings"]
+        label = f"{settings['data']}, {record['preset']}"
+        for width in settings["widths"]:
+            for is_lazy, kind in ((True, "linearized"), (False, "standard")):
+                jobs = [job for job in study["jobs"] if (job["width"], job["linearized"]) == (width, is_lazy)]
+                ends = [100 * np.mean([job[f"{part}_accuracy"][0][-1] for job in jobs]) for part in ("train", "test")]
+                name = f"{settings['network']}, width {width:g}, {kind}"
+                lines.append(f"| {name} | {label} | {ends[0]:.1f} | {ends[1]:.1f} |")
+        features = np.mean(study["baselines"]["random_features"], axis=0)
+        lines.append(f"| random features | {label} | {100 * features[0]:.1f} | {100 * features[1]:.1f} |")
+    return "\n".join(lines)
