@@ -53,13 +53,14 @@ def against_tau(record: Record, linearized: Record) -> Figure:
 
 @style.styled
 def against_width(record: Record) -> Figure:
-    """Figure 2(a): end test loss against the width for both scales."""
-    fig, axis = style.figure()
-    m, bands = readings.widths(record)
-    _banded(axis, m, bands["root"], r"$\alpha(m) = 1/\sqrt{m}$", RED)
-    _banded(axis, m, bands["mean"], r"$\alpha(m) = 1/m$", BLUE, "--")
-    axis.set(xscale="log", yscale="log", xlabel="width m", ylabel="test loss at the end")
-    axis.legend()
+    """Figure 2(a): test loss and training loss at the end against the width, for both scales."""
+    fig, axes = style.figure(2, height=3.9)
+    for axis, name, label in zip(axes, ("test_end", "train_end"), ("test loss", "training loss"), strict=True):
+        m, bands = readings.widths(record, name)
+        _banded(axis, m, bands["root"], r"$\alpha(m) = 1/\sqrt{m}$", RED)
+        _banded(axis, m, bands["mean"], r"$\alpha(m) = 1/m$", BLUE, "--")
+        axis.set(xscale="log", yscale="log", xlabel="width m", ylabel=label)
+    axes[0].legend()
     return fig
 
 
@@ -115,12 +116,17 @@ def _plane(axis: Axes, record: Record, case: int, reach: float) -> None:
     angle = np.linspace(0, 2 * np.pi, 200)
     axis.plot(np.cos(angle), np.sin(angle), zorder=4, **GUIDE)
     for arrow, sign in zip(record["teacher"], record["teacher_signs"], strict=True):
-        look = {"color": RED if sign > 0 else BLUE, "width": 0.02, "head_width": 0.12, "length_includes_head": True}
-        axis.arrow(0, 0, *arrow, alpha=0.5, zorder=1, **look)
+        drawn: dict[str, Any] = {
+            "color": RED if sign > 0 else BLUE,
+            "width": 0.02,
+            "head_width": 0.12,
+            "length_includes_head": True,
+        }
+        axis.arrow(0, 0, *arrow, alpha=0.5, zorder=1, **drawn)
     for j, sign in enumerate(signs):
         colour = RED if sign > 0 else BLUE
         axis.plot(*positions[:, j].T, color=colour, linestyle="-" if sign > 0 else "--", linewidth=1.0)
-        look = {"marker": "o" if sign > 0 else "s", "markersize": size, "markeredgecolor": "white"}
+        look: dict[str, Any] = {"marker": "o" if sign > 0 else "s", "markersize": size, "markeredgecolor": "white"}
         axis.plot(*positions[-1, j], color=colour, markeredgewidth=0.5, **look)
     axis.set_aspect("equal")
     axis.grid(False)
