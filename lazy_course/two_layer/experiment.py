@@ -66,7 +66,7 @@ COMPARISONS: dict[str, tuple[str, Callable[[Any], dict[str, Any]]]] = {
 
 
 def compare(name: str, *, preset: str = "paper", folder: Path = DATA) -> Path:
-    """What is set beside a panel (`comparisons`), with the settings of the panel's preset; under a minute or two."""
+    """What is set beside a panel (`comparisons`), with the settings of the panel's preset; some minutes."""
     panel, compute = COMPARISONS[name]
     presets: dict[str, dict[str, Any]] = {**panels.PANELS, **trajectories.PLANES}
     settings = panels.chosen(presets[panel], preset)
