@@ -96,7 +96,7 @@ def population(record: Record, plateau: Record) -> Figure:
 def planes(record: Record, cases: tuple[int, ...], *, rows: int = 1, closer: float = 0.0) -> Figure:
     """The chosen cases of a record of trajectories side by side; `closer`: half width of an inset in the first."""
     columns = len(cases) // rows
-    fig, axes = style.figure(columns, rows, height=10.0 / columns + 0.5)
+    fig, axes = style.figure(columns, rows, height=9.6 / columns + 0.45)
     for axis, case in zip(np.ravel(axes), cases, strict=True):
         reach = 1.08 * max(1.05, float(np.abs(np.asarray(record["positions"])[:, case]).max()))
         _plane(axis, record, case, reach)
@@ -138,12 +138,12 @@ def _plane(axis: Axes, record: Record, case: int, reach: float) -> None:
 def learning_table(record: Record, taus: tuple[float, ...]) -> str:
     """How much of the student lies along the teacher, how far the weights moved, and the loss, as MyST text."""
     lines = [
-        r"| $\tau$ | along the teacher, start | end | way / size of $w_0$ | signs of $a_j$ changed | training loss |",
+        r"| $\tau$ | along the teacher at the start | and at the end | relative way | signs changed | training loss |",
         "| ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for tau in taus:
         case = readings.case_at(record, tau)
-        shares = [f"{100 * readings.aligned(record, case, at=at):.0f} %" for at in (0, -1)]
+        shares = [f"{100 * readings.aligned(record, case, at=at):.0f}\u00a0%" for at in (0, -1)]
         moved, flips = record["moved"][case], record["flips"][case]
         of = len(record["signs"][case])
         lines.append(

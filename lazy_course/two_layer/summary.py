@@ -127,14 +127,15 @@ def widths() -> Numbers:
         "mean-end": short(1e3 * mean.mean[-1]),
         "mean-deviation": short(1e3 * mean.deviation[-1]),
         "width-ratio": short(root.mean[-1] / mean.mean[-1]),
-        "root-best-width": int(m[np.argmin(root.mean)]),
-        "root-best": short(1e3 * root.mean.min()),
+        "mean-best-width": int(m[np.argmin(mean.mean)]),
+        "hump": int(m[m >= 16][np.argmax(mean.mean[m >= 16])]),
     }
 
 
-def short(value: float | np.floating, digits: int = 2) -> float:
-    """The number to so many digits."""
-    return float(f"{float(value):.{digits}g}")
+def short(value: float | np.floating, digits: int = 2) -> float | int:
+    """The number to so many digits, an integer if no digit is left behind the point."""
+    rounded = float(f"{float(value):.{digits}g}")
+    return int(rounded) if abs(rounded) >= 10 ** (digits - 1) else rounded
 
 
 def percent(share: float | np.floating) -> int:

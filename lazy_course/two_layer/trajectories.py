@@ -169,15 +169,15 @@ def summary(settings: Plane, found: Arrays) -> dict[str, Any]:
     }
 
 
-def repeated(settings: Plane, *, count: int = 20) -> dict[str, Any]:
-    """The pictures at tau = 0.1 and 2 from `count` other draws (seeds 100, 101, ...), symmetrized, in numbers.
+def repeated(settings: Plane, *, count: int | None = None) -> dict[str, Any]:
+    """The pictures at tau = 0.1 and 2 from other draws (seeds 100, 101, ...), symmetrized, in numbers.
 
     For each draw and tau: the share along the teacher (`readings.aligned`), the relative way, the training loss, and
-    the least training loss of the linearized model, which is the same for all tau.
+    the least training loss of the linearized model, which is the same for all tau. `count` draws, by default 20, or 2 for short trainings.
     """
-    start = time.monotonic()
+    start, draws = time.monotonic(), count or (20 if settings.iterations > 1000 else 2)
     rows: dict[str, list[Any]] = {"aligned": [], "moved": [], "train_end": [], "linearized_limit": [], "rank": []}
-    for index in range(count):
+    for index in range(draws):
         drawn = replace(settings, cases=((-1.0, True), (LOG_TWO, True)), kept=3, seed=100 + index)
         found = summary(drawn, run(drawn))
         rows["aligned"].append([round(readings.aligned(found, case), 4) for case in range(2)])
@@ -188,7 +188,7 @@ def repeated(settings: Plane, *, count: int = 20) -> dict[str, Any]:
         rows["linearized_limit"].append(float(f"{float(limit):.4g}"))
         rows["rank"].append(int(rank))
     seconds = round(time.monotonic() - start, 1)
-    return {"settings": asdict(settings), "versions": versions(), "seconds": seconds, "count": count} | rows
+    return {"settings": asdict(settings), "versions": versions(), "seconds": seconds, "count": draws} | rows
 
 
 @jax.jit
