@@ -173,7 +173,8 @@ def repeated(settings: Plane, *, count: int | None = None) -> dict[str, Any]:
     """The pictures at tau = 0.1 and 2 from other draws (seeds 100, 101, ...), symmetrized, in numbers.
 
     For each draw and tau: the share along the teacher (`readings.aligned`), the relative way, the training loss, and
-    the least training loss of the linearized model, which is the same for all tau. `count` draws, by default 20, or 2 for short trainings.
+    the least training loss of the linearized model, which is the same for all tau. There are `count` draws, by default
+    20, or 2 for short trainings.
     """
     start, draws = time.monotonic(), count or (20 if settings.iterations > 1000 else 2)
     rows: dict[str, list[Any]] = {"aligned": [], "moved": [], "train_end": [], "linearized_limit": [], "rank": []}
