@@ -92,8 +92,8 @@ def descent() -> str:
     lines += [
         "",
         f"Milliseconds of a full-batch step and run: n = {settings['n']}, d = {settings['d']}, m = {settings['m']}. "
-        f"Here {settings['runs']} runs stand in one stack; a loop trains one. The least of {rounds} rounds in turns, of "
-        f"three times {settings['steps']} steps each; all sides end with the same loss. Machine: "
+        f"Here {settings['runs']} runs stand in one stack; a loop trains one. The least of {rounds} rounds in turns, "
+        f"of three times {settings['steps']} steps each; all sides end with the same loss. Machine: "
         f"{machine['processor']}, {machine['cores']} cores, {machine['system']}, Python {machine['python']}. "
         f"JAX {versions['ours']['jax']}, "
         f"NumPy {versions['numpy']['numpy']}, PyTorch {versions['torch']['torch']}.",

@@ -2,6 +2,9 @@
 
 import dataclasses
 import json
+import signal
+import subprocess
+import sys
 
 import jax.numpy as jnp
 import numpy as np
@@ -45,27 +48,62 @@ def test_every_trajectory_is_whole_at_quick(quick):
         assert np.asarray(kept["signs"]).shape == shape[1:3]
 
 
-class Stop(Exception):
-    """A kill, in the middle of a job."""
+@pytest.fixture(scope="module")
+def one_repetition():
+    """By panel, the settings of one repetition at `quick` and its losses without a stop."""
+    settings = {name: dataclasses.replace(panels.PANELS[name]["quick"], runs=1) for name in ("fig1c", "fig2b")}
+    return {name: (each, runs.run_job(each, 0)) for name, each in settings.items()}
 
 
-@pytest.mark.parametrize("panel", ["fig1c", "fig2b"])
-def test_a_stopped_run_goes_on_to_the_same_bits(panel, tmp_path):
-    settings = dataclasses.replace(panels.PANELS[panel]["quick"], runs=1)
-    whole = runs.run_job(settings, 0)
-    store = Store(tmp_path / "partial", dataclasses.asdict(settings))
-
-    def stop(done, of):
-        if done >= of // 2 + 1:
-            raise Stop
-
-    with pytest.raises(Stop):
-        runs.run_job(settings, 0, store=store, seconds=0.0, tell=stop)
+def finished(settings, folder, whole):
+    """A job that has a checkpoint in the folder goes on from there to the bits of `whole`."""
+    store = Store(folder, dataclasses.asdict(settings))
     assert 0 < int(store.load("job-000.checkpoint")["done"]) < settings.iterations // settings.every
-    again = Store(tmp_path / "partial", dataclasses.asdict(settings))
-    resumed = runs.run_job(settings, 0, store=again)
+    (resumed,) = runs.here(settings, store)
     for name in ("steps", "train", "test"):
         np.testing.assert_array_equal(resumed[name], whole[name])
+    assert store.load("job-000.checkpoint") is None
+
+
+class Stop(Exception):
+    """An interruption, in the middle of a job."""
+
+
+def stop(done, of):
+    if done > of // 2:
+        raise Stop
+
+
+def test_a_stopped_run_goes_on_to_the_same_bits(one_repetition, tmp_path):
+    """That of Figure 2(b), which draws a batch at each step."""
+    settings, whole = one_repetition["fig2b"]
+    store = Store(tmp_path / "partial", dataclasses.asdict(settings))
+    with pytest.raises(Stop):
+        runs.run_job(settings, 0, store=store, seconds=0.0, tell=stop)
+    finished(settings, tmp_path / "partial", whole)
+
+
+KILLED = """
+import dataclasses, os, pathlib, signal, sys
+from lazy_course.two_layer import panels, runs
+from lazy_course.two_layer.store import Store
+
+def tell(done, of):
+    if done > of // 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+settings = dataclasses.replace(panels.PANELS["fig1c"]["quick"], runs=1)
+store = Store(pathlib.Path(sys.argv[1]), dataclasses.asdict(settings))
+runs.run_job(settings, 0, store=store, seconds=0.0, tell=tell)
+"""
+
+
+def test_a_killed_process_is_taken_up_to_the_same_bits(one_repetition, tmp_path):
+    """SIGKILL leaves no time to tidy up; another process finishes the job."""
+    settings, whole = one_repetition["fig1c"]
+    ended = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "partial")], check=False)
+    assert ended.returncode == -signal.SIGKILL
+    finished(settings, tmp_path / "partial", whole)
 
 
 def test_other_settings_do_not_take_up_a_folder(tmp_path):
