@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from lazy_course import benchmarks
 from lazy_course.two_layer import experiment, readings, trajectories
 from lazy_course.two_layer.numerics import Weights
 
