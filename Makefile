@@ -10,7 +10,7 @@ export JAX_PLATFORMS ?= cpu
 # No part of the stack may think that it is asked for help or telemetry on a machine without a network.
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
 
-.PHONY: help book serve lab test lint clean exercises picture bench bench-grading pdf links
+.PHONY: help book serve lab test lint clean exercises picture bench bench-grading bench-descent pdf links
 
 help:
 	@echo "make book       build the book into _build/html, every page executed, and a deck of slides a chapter"
@@ -23,6 +23,7 @@ help:
 	@echo "make picture    draw book/_static/lazy.png again"
 	@echo "make bench      time the kernels; PEER=/path/to/python times neural-tangents beside them and writes the record"
 	@echo "make bench-grading NBGRADER=/path/to/python   time the grader beside nbgrader and write its part of the record"
+	@echo "make bench-descent TORCH=/path/to/python   time a step of descent beside NumPy and PyTorch, for the record"
 	@echo "make clean      remove what was built (the environment in .venv stays)"
 
 $(READY): requirements.lock pyproject.toml
@@ -63,6 +64,10 @@ bench: $(READY)
 
 bench-grading: $(READY)
 	$(BIN)/python -m tests.benchmarks.run --nbgrader $(NBGRADER)
+
+# TORCH is the Python of an environment with PyTorch.
+bench-descent: $(READY)
+	$(BIN)/python -m tests.benchmarks.run --torch $(TORCH)
 
 lint: $(READY)
 	$(BIN)/ruff check .

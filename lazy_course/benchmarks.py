@@ -22,6 +22,11 @@ GRADED = (
     "import of JAX; {peer}"
 )
 RUNS = {"peer": "the peer as it comes, one process", "peer_twice": "two processes of the peer side by side"}
+LOOPS = {
+    "numpy": "a loop in NumPy, products into given memory",
+    "autograd": "the usual loop in PyTorch: autograd and SGD",
+    "torch": "a loop in PyTorch by hand, without autograd",
+}
 WAYS = ("jacobian", "pairs", "gram")
 
 
@@ -71,6 +76,29 @@ def grading() -> str:
         f"{first['grader']:.0f} MiB over the first fifth of the cohort and {last['grader']:.0f} MiB over the last; "
         f"with its workers and the students' kernels, {first['family']:.0f} MiB and {last['family']:.0f} MiB."
     )
+
+
+def descent() -> str:
+    """A step of descent of a stack of runs beside loops over single runs, and how it was measured, as MyST text."""
+    found = load()["descent"]
+    machine, versions, settings = found["machine"], found["versions"], found["settings"]
+    lines = ["| precision | peer | its time | here | ratio | asked for |", "| --- | --- | ---: | ---: | ---: | ---: |"]
+    for dtype, times in found["milliseconds"].items():
+        for name, words in LOOPS.items():
+            each = " | ".join(_seconds(min(times[side]) / 1000) for side in (name, "ours"))
+            asked = found["targets"][dtype].get(name, "")
+            lines.append(f"| {dtype} | {words} | {each} | **{found['ratios'][dtype][name]:.3g}** | {asked} |")
+    rounds = len(found["milliseconds"]["float32"]["ours"])
+    lines += [
+        "",
+        f"Milliseconds of a full-batch step and run: n = {settings['n']}, d = {settings['d']}, m = {settings['m']}. "
+        f"Here {settings['runs']} runs stand in one stack; a loop trains one. The least of {rounds} rounds in turns, "
+        f"of three times {settings['steps']} steps each; all sides end with the same loss. Machine: "
+        f"{machine['processor']}, {machine['cores']} cores, {machine['system']}, Python {machine['python']}. "
+        f"JAX {versions['ours']['jax']}, "
+        f"NumPy {versions['numpy']['numpy']}, PyTorch {versions['torch']['torch']}.",
+    ]
+    return "\n".join(lines)
 
 
 def circumstances() -> str:

@@ -35,7 +35,7 @@ def start() -> str:
         record = experiment.load("fig1a", preset)
         shares = [100 * readings.aligned(record, readings.case_at(record, tau)) for tau in (0.1, 2.0)]
         texts.append(" and ".join(f"{share:.0f} %" for share in shares))
-    return f"along the teacher at the end, tau = 0.1 and 2: {texts[0]} as in the text, {texts[1]} as coded"
+    return rf"along the teacher at the end, $\tau = 0.1$ and $2$: {texts[0]} as in the text, {texts[1]} as coded"
 
 
 def plateau() -> str:
@@ -43,9 +43,8 @@ def plateau() -> str:
     record, linearized = experiment.load("fig1c"), experiment.load("fig1c-linearized")
     same = 100 * float(np.abs(readings.gaps(record, linearized)[-1]))
     limit = np.mean([job["test_limit"] for job in linearized["jobs"]]) / readings.band(record, "test_end").mean[-1] - 1
-    return (
-        f"at the largest tau {same:.2f} % apart after the same steps; trained to its limit, {100 * limit:.0f} % higher"
-    )
+    after = rf"at the largest $\tau$ {same:.2f} % apart after as many steps"
+    return f"{after}; trained to its limit, {100 * limit:.0f} % higher"
 
 
 def teacher() -> str:
@@ -54,8 +53,8 @@ def teacher() -> str:
     for preset in ("paper", "as-coded"):
         m, bands = readings.widths(experiment.load("fig2a", preset))
         ends = bands["root"].mean[-1], bands["mean"].mean[-1]
-        texts.append(" and ".join(f"{end:.1e}" for end in ends))
-    return f"at m = {m[-1]}, for both scales: {texts[0]} as in the text, {texts[1]} as coded"
+        texts.append(" and ".join(_loss(end) for end in ends))
+    return rf"at $m = {m[-1]}$, for $1/\sqrt m$ and $1/m$: {texts[0]} as in the text, {texts[1]} as coded"
 
 
 def runs() -> str:
@@ -65,13 +64,13 @@ def runs() -> str:
         found = readings.band(record := experiment.load("fig2b", preset), "test_end")
         error = found.deviation[-1] / found.mean[-1] / len(record["jobs"]) ** 0.5
         texts.append(f"{100 * error:.1f} % with {len(record['jobs'])}")
-    return "standard error of the mean at the largest tau: " + ", ".join(texts)
+    return r"standard error of the mean at the largest $\tau$: " + ", ".join(texts)
 
 
 def steps_of_2b() -> str:
     """Figure 2(b), without the factor d: plateau and midpoint against the paper's."""
     ours, coded = experiment.load("fig2b"), experiment.load("fig2b", "as-coded-without-d")
-    return _beside(ours, coded, "as in the text", "as coded without the factor d")
+    return _beside(ours, coded, "as in the text", "as coded without the factor $d$")
 
 
 def factor_d() -> str:
@@ -85,8 +84,8 @@ def _beside(first: readings.Record, second: readings.Record, *names: str) -> str
     texts = []
     for record, name in zip((first, second), names, strict=True):
         end = readings.mean_curves(record)[-1, -1]
-        texts.append(f"{end:.2e} and {readings.half_way(record):.2g} {name}")
-    return "loss at the largest tau, and the tau of half of it: " + "; ".join(texts)
+        texts.append(f"{_loss(end)} and {readings.half_way(record):.2g} {name}")
+    return r"loss at the largest $\tau$, and the $\tau$ of half of it: " + "; ".join(texts)
 
 
 def last_batches() -> str:
@@ -98,8 +97,12 @@ def last_batches() -> str:
     excess = means / curves[:, -1] - 1
     return (
         f"the average is up to {100 * excess[slow].max():.0f} % above the end in the slow region, and "
-        f"{100 * excess[-1]:.1f} % at the largest tau"
+        rf"{100 * excess[-1]:.1f} % at the largest $\tau$"
     )
+
+
+def _loss(value: float) -> str:
+    return rf"${1e3 * value:.2f} \cdot 10^{{-3}}$"
 
 
 def _last_tenth(steps: np.ndarray, curve: np.ndarray) -> np.ndarray:
@@ -120,7 +123,7 @@ MEASURED: dict[str, Callable[[], str]] = {
 
 def table() -> str:
     """Paper against code as MyST text: what differs, what that does, and what was measured."""
-    lines = ["| figure | the text | the code | what it does | measured |", "| --- | --- | --- | --- | --- |"]
+    lines = ["| figure | the text | the code | what that does | measured |", "| --- | --- | --- | --- | --- |"]
     for row in rows():
         cells = row["figure"], row["paper"], row["code"], row["effect"], measured(row["id"]) or "by a test"
         lines.append("| " + " | ".join(cells) + " |")

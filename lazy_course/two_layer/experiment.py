@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from lazy_course.store import Store, write
-from lazy_course.two_layer import comparisons, panels, runs, trajectories
+from lazy_course.two_layer import comparisons, finishing, panels, runs, trajectories
 
 DATA = Path(__file__).parent / "data"
 
@@ -57,6 +57,8 @@ def draw_plane(figure: str, *, preset: str = "paper", folder: Path = DATA) -> Pa
 
 
 COMPARISONS: dict[str, tuple[str, Callable[[Any], dict[str, Any]]]] = {
+    "fig1a-draws": ("fig1a", trajectories.repeated),
+    "fig1c-finish": ("fig1c", finishing.by_finishing),
     "fig1c-linearized": ("fig1c", comparisons.against_linearized),
     "fig1c-road": ("fig1c", comparisons.by_the_road),
     "fig2b-plateau": ("fig2b", comparisons.plateaus),
@@ -64,9 +66,10 @@ COMPARISONS: dict[str, tuple[str, Callable[[Any], dict[str, Any]]]] = {
 
 
 def compare(name: str, *, preset: str = "paper", folder: Path = DATA) -> Path:
-    """What is set beside a panel (`comparisons`), with the settings of the panel's preset; under a minute or two."""
+    """What is set beside a panel (`comparisons`), with the settings of the panel's preset; some minutes."""
     panel, compute = COMPARISONS[name]
-    settings = panels.chosen(panels.PANELS[panel], preset)
+    presets: dict[str, dict[str, Any]] = {**panels.PANELS, **trajectories.PLANES}
+    settings = panels.chosen(presets[panel], preset)
     store = Store(folder / f"{name}-{preset}.partial", {"comparison": name} | asdict(settings))
     return _written(name, preset, compute(settings), store, folder)
 

@@ -53,13 +53,14 @@ def against_tau(record: Record, linearized: Record) -> Figure:
 
 @style.styled
 def against_width(record: Record) -> Figure:
-    """Figure 2(a): end test loss against the width for both scales."""
-    fig, axis = style.figure()
-    m, bands = readings.widths(record)
-    _banded(axis, m, bands["root"], r"$\alpha(m) = 1/\sqrt{m}$", RED)
-    _banded(axis, m, bands["mean"], r"$\alpha(m) = 1/m$", BLUE, "--")
-    axis.set(xscale="log", yscale="log", xlabel="width m", ylabel="test loss at the end")
-    axis.legend()
+    """Figure 2(a): test loss and training loss at the end against the width, for both scales."""
+    fig, axes = style.figure(2, height=3.9)
+    for axis, name, label in zip(axes, ("test_end", "train_end"), ("test loss", "training loss"), strict=True):
+        m, bands = readings.widths(record, name)
+        _banded(axis, m, bands["root"], r"$\alpha(m) = 1/\sqrt{m}$", RED)
+        _banded(axis, m, bands["mean"], r"$\alpha(m) = 1/m$", BLUE, "--")
+        axis.set(xscale="log", yscale="log", xlabel="width m", ylabel=label)
+    axes[0].legend()
     return fig
 
 
@@ -95,7 +96,7 @@ def population(record: Record, plateau: Record) -> Figure:
 def planes(record: Record, cases: tuple[int, ...], *, rows: int = 1, closer: float = 0.0) -> Figure:
     """The chosen cases of a record of trajectories side by side; `closer`: half width of an inset in the first."""
     columns = len(cases) // rows
-    fig, axes = style.figure(columns, rows, height=10.0 / columns + 0.5)
+    fig, axes = style.figure(columns, rows, height=9.6 / columns + 0.45)
     for axis, case in zip(np.ravel(axes), cases, strict=True):
         reach = 1.08 * max(1.05, float(np.abs(np.asarray(record["positions"])[:, case]).max()))
         _plane(axis, record, case, reach)
@@ -115,12 +116,17 @@ def _plane(axis: Axes, record: Record, case: int, reach: float) -> None:
     angle = np.linspace(0, 2 * np.pi, 200)
     axis.plot(np.cos(angle), np.sin(angle), zorder=4, **GUIDE)
     for arrow, sign in zip(record["teacher"], record["teacher_signs"], strict=True):
-        look = {"color": RED if sign > 0 else BLUE, "width": 0.02, "head_width": 0.12, "length_includes_head": True}
-        axis.arrow(0, 0, *arrow, alpha=0.5, zorder=1, **look)
+        drawn: dict[str, Any] = {
+            "color": RED if sign > 0 else BLUE,
+            "width": 0.02,
+            "head_width": 0.12,
+            "length_includes_head": True,
+        }
+        axis.arrow(0, 0, *arrow, alpha=0.5, zorder=1, **drawn)
     for j, sign in enumerate(signs):
         colour = RED if sign > 0 else BLUE
         axis.plot(*positions[:, j].T, color=colour, linestyle="-" if sign > 0 else "--", linewidth=1.0)
-        look = {"marker": "o" if sign > 0 else "s", "markersize": size, "markeredgecolor": "white"}
+        look: dict[str, Any] = {"marker": "o" if sign > 0 else "s", "markersize": size, "markeredgecolor": "white"}
         axis.plot(*positions[-1, j], color=colour, markeredgewidth=0.5, **look)
     axis.set_aspect("equal")
     axis.grid(False)
@@ -132,12 +138,12 @@ def _plane(axis: Axes, record: Record, case: int, reach: float) -> None:
 def learning_table(record: Record, taus: tuple[float, ...]) -> str:
     """How much of the student lies along the teacher, how far the weights moved, and the loss, as MyST text."""
     lines = [
-        r"| $\tau$ | along the teacher, start | end | way / size of $w_0$ | signs of $a_j$ changed | training loss |",
+        r"| $\tau$ | along the teacher at the start | and at the end | relative way | signs changed | training loss |",
         "| ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for tau in taus:
         case = readings.case_at(record, tau)
-        shares = [f"{100 * readings.aligned(record, case, at=at):.0f} %" for at in (0, -1)]
+        shares = [f"{100 * readings.aligned(record, case, at=at):.0f}\u00a0%" for at in (0, -1)]
         moved, flips = record["moved"][case], record["flips"][case]
         of = len(record["signs"][case])
         lines.append(

@@ -90,10 +90,15 @@ def preactivations(weights: Weights, x: Float[Array, "n d"]) -> Float[Array, "R 
     return (weights.inputs.reshape(runs * m, d) @ x.T).reshape(runs, m, x.shape[0])
 
 
+def summed(outputs: Float[Array, "R m"], z: Float[Array, "R m n"]) -> Float[Array, "R n"]:
+    r"""$\sum_j a_j \max(z_j, 0)$ of each run, with z = `preactivations`."""
+    # As a product of matrices: a plain sum over the middle axis takes three times as long, a third of a step.
+    return jnp.einsum("rm,rmn->rn", outputs, jnp.maximum(z, 0))
+
+
 def predict(weights: Weights, scale: Float[Array, " R"], x: Float[Array, "n d"]) -> Float[Array, "R n"]:
     """The outputs of all runs."""
-    hidden = jnp.maximum(preactivations(weights, x), 0)
-    return scale[:, None] * jnp.sum(weights.outputs[:, :, None] * hidden, axis=1)
+    return scale[:, None] * summed(weights.outputs, preactivations(weights, x))
 
 
 def loss(
@@ -113,8 +118,7 @@ def gradient(weights: Weights, scale: Float[Array, " R"], x: Float[Array, "n d"]
     runs, m, d = weights.inputs.shape
     n = x.shape[0]
     z = preactivations(weights, x)
-    hidden = jnp.sum(weights.outputs[:, :, None] * jnp.maximum(z, 0), axis=1)
-    residual = (scale[:, None] * hidden - y[None, :]) / (n * scale[:, None])
+    residual = (scale[:, None] * summed(weights.outputs, z) - y[None, :]) / (n * scale[:, None])
     gated = jnp.where(z > 0, residual[:, None, :], 0)
     g = (gated.reshape(runs * m, n) @ x).reshape(runs, m, d)
     return Weights(weights.outputs[:, :, None] * g, jnp.sum(weights.inputs * g, axis=2))

@@ -73,13 +73,13 @@ def steepest(record: Record) -> tuple[float, float]:
     return float(found[at]), float(found[at + 1])
 
 
-def widths(record: Record) -> tuple[np.ndarray, dict[str, Band]]:
-    r"""Figure 2(a): the widths, and the end losses for "root" ($1/\sqrt m$) and "mean" (1/m), teacher of norm 1."""
+def widths(record: Record, name: str = "test_end") -> tuple[np.ndarray, dict[str, Band]]:
+    r"""Figure 2(a): the widths, and a loss for "root" ($1/\sqrt m$) and "mean" (1/m), teacher of norm 1."""
     groups = record["settings"]["widths"]
     unit = record["settings"]["teacher_scale"] ** -2
     found: dict[str, list[np.ndarray]] = {"root": [], "mean": []}
     for start in range(0, len(record["jobs"]), len(groups)):
-        ends = np.concatenate([job["test_end"] for job in record["jobs"][start : start + len(groups)]])
+        ends = np.concatenate([job[name] for job in record["jobs"][start : start + len(groups)]])
         found["root"].append(unit * ends[0::2])
         found["mean"].append(unit * ends[1::2])
     bands = {name: _band(np.asarray(rows)) for name, rows in found.items()}
@@ -110,7 +110,7 @@ def still_falling(record: Record, floor: float, *, share: float = 0.1, small: fl
 
 
 def evaluations(record: Record, road: Record) -> tuple[int, int]:
-    """Gradient evaluations of plain descent and of the faster road, over the repetitions that the road took."""
+    """Gradient evaluations of plain descent and of a faster road, over the repetitions that the road took."""
     spent = np.asarray([job["evaluations"] for job in road["jobs"]])
     return int(record["settings"]["iterations"] * spent.size), int(spent.sum())
 

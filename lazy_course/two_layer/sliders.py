@@ -51,8 +51,8 @@ def trajectories(record: Record, *, alt: str, twin: str) -> HTML:
 def _circle(radius: float, name: str) -> go.Scatter:
     angle = np.linspace(0, 2 * np.pi, 121)
     points = compressed(radius * np.stack([np.cos(angle), np.sin(angle)], axis=1))
-    look = {"color": "#606060", "width": 1.5, "dash": "dot" if radius == 1 else "dash"}
-    return interactive.line(*points.T, name, **look)
+    dash = "dot" if radius == 1 else "dash"
+    return interactive.line(points[:, 0], points[:, 1], name, color="#606060", width=1.5, dash=dash)
 
 
 def _paths(positions: np.ndarray, signs: np.ndarray, sign: int) -> go.Scatter:

@@ -5,7 +5,7 @@ the function. Source: chizat2019lazy, Figures 1 and 6 and Section 3.1.
 """
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from lazy_course.store import Arrays, Store, versions
-from lazy_course.two_layer import linearized, numerics
+from lazy_course.two_layer import linearized, numerics, readings
 from lazy_course.two_layer.numerics import Data, Rates, Teacher, Weights
 from lazy_course.two_layer.panels import draw_data, repetition
 
@@ -166,3 +166,37 @@ def summary(settings: Plane, found: Arrays) -> dict[str, Any]:
         "points": np.round(np.asarray(drawn.data.x), 6).tolist(),
         "gradient_evaluations": settings.iterations * len(settings.cases),
     }
+
+
+def repeated(settings: Plane, *, count: int | None = None) -> dict[str, Any]:
+    """The pictures at tau = 0.1 and 2 from other draws (seeds 100, 101, ...), symmetrized, in numbers.
+
+    For each draw and tau: the share along the teacher (`readings.aligned`), the relative way, the training loss, and
+    the least training loss of the linearized model, which is the same for all tau. There are `count` draws, by default
+    20, or 2 for short trainings.
+    """
+    start, draws = time.monotonic(), count or (20 if settings.iterations > 1000 else 2)
+    rows: dict[str, list[Any]] = {"aligned": [], "moved": [], "train_end": [], "linearized_limit": [], "rank": []}
+    for index in range(draws):
+        drawn = replace(settings, cases=((-1.0, True), (LOG_TWO, True)), kept=3, seed=100 + index)
+        found = summary(drawn, run(drawn))
+        rows["aligned"].append([round(readings.aligned(found, case), 4) for case in range(2)])
+        for name in ("moved", "train_end"):
+            rows[name].append(found[name])
+        now = scene(drawn)
+        rank, limit = capacity(Weights(now.weights.inputs[:1], now.weights.outputs[:1]), now.data)
+        rows["linearized_limit"].append(float(f"{float(limit):.4g}"))
+        rows["rank"].append(int(rank))
+    seconds = round(time.monotonic() - start, 1)
+    return {"settings": asdict(settings), "versions": versions(), "seconds": seconds, "count": draws} | rows
+
+
+@jax.jit
+def capacity(weights: Weights, data: Data) -> tuple[Array, Array]:
+    """The rank of the tangent kernel of one run on the data, and the least training loss of the linearized model.
+
+    Eigenvalues below 1e-10 of the largest count as 0.
+    """
+    values, vectors = jnp.linalg.eigh(linearized.kernel(weights, data.x, data.x))
+    kept = values > 1e-10 * values[-1]
+    return jnp.sum(kept), 0.5 * jnp.mean(jnp.where(kept, 0.0, vectors.T @ data.y) ** 2)

@@ -1,28 +1,28 @@
 """Times a step of full-batch descent of one run at n = 1000, d = 100, m = 50: a stack of ours, and loops beside it.
 
-`python -m tests.benchmarks.descent [--peer PYTHON]`: PYTHON is that of an environment with PyTorch. All sides run in
-turns, three rounds, and each side's least time counts. With a peer it writes lazy_course/two_layer/data/speed.json.
+All sides run in turns, several rounds of three, and the least time of each side counts; a loop runs in a program of its
+own. `measure` is what `make bench-descent` writes into the record.
 """
 
-import argparse
 import json
-import os
-import platform
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lazy_course.store import versions, write
 from lazy_course.two_layer import numerics, training
-from lazy_course.two_layer.experiment import DATA
 from tests.benchmarks import descent_peer
 
-RUNS, STEPS, ROUNDS = 33, 100, 3
+RUNS, STEPS, ROUNDS = 33, 100, 4
+LOOPS = ("numpy", "torch", "autograd")
+# How many times as long a loop was to take; that of PyTorch is the usual one.
+TARGETS = {"float32": {"numpy": 1.4, "autograd": 2.5}, "float64": {"numpy": 1.0}}
+AGREE = {"float32": 1e-4, "float64": 1e-9}
 
 
 def ours(dtype: str, *, runs: int = RUNS, steps: int = STEPS) -> dict[str, float]:
@@ -51,29 +51,51 @@ def theirs(python: str, kind: str, dtype: str, steps: int = STEPS) -> dict:
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
-def main() -> None:
-    """Measure, print, and write the record."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--peer", help="Python of an environment with PyTorch")
-    peer = parser.parse_args().peer
-    sides = [("numpy", sys.executable)] + [(kind, peer) for kind in ("torch", "autograd") if peer]
-    found: dict[str, dict[str, dict]] = {}
-    for dtype in ("float32", "float64"):
-        for _ in range(ROUNDS):
-            rows = {"ours": ours(dtype)} | {kind: theirs(python, kind, dtype) for kind, python in sides}
-            for name, row in rows.items():
-                best = found.setdefault(dtype, {}).setdefault(name, row)
-                best["milliseconds"] = min(best["milliseconds"], row["milliseconds"])
-        for name, row in found[dtype].items():
-            ratio = row["milliseconds"] / found[dtype]["ours"]["milliseconds"]
-            times = f"{row['milliseconds']:.3f} ms a step and run, {ratio:.2f} x ours"
-            print(f"{dtype} {name}: {times}, loss {row['loss']:.8g}")
-    if peer:
-        machine = {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()}
-        sizes = {"n": descent_peer.N, "d": descent_peer.D, "m": descent_peer.M, "runs": RUNS, "steps": STEPS}
-        record = {"settings": sizes, "machine": machine, "versions": versions(), "values": found}
-        write(DATA / "speed.json", (json.dumps(record) + "\n").encode())
+def measure(torch: str, machine: dict, rounds: int = ROUNDS) -> dict:
+    """The record: milliseconds of every round, the loss that each side ends with, and ratios of the least times.
+
+    `torch` is the Python of an environment with PyTorch. ArithmeticError if the losses differ.
+    """
+    start = time.perf_counter()
+    programs = {"numpy": sys.executable, "torch": torch, "autograd": torch}
+    times: dict[str, dict[str, list[float]]] = {}
+    loss: dict[str, dict[str, float]] = {}
+    versions = {"ours": {name: version(name) for name in ("jax", "jaxlib")}}
+    for dtype in TARGETS:
+        times[dtype], loss[dtype] = {}, {}
+        for _ in range(rounds):
+            rows = {"ours": ours(dtype)} | {kind: theirs(programs[kind], kind, dtype) for kind in LOOPS}
+            for side, row in rows.items():
+                times[dtype].setdefault(side, []).append(round(row["milliseconds"], 4))
+                loss[dtype][side] = row["loss"]
+                versions.setdefault(side, row.get("versions"))
+        demand_same(loss[dtype], AGREE[dtype])
+        print(dtype, times[dtype], ratios(times[dtype]), flush=True)
+    return {
+        "machine": machine,
+        "versions": versions,
+        "settings": {"n": descent_peer.N, "d": descent_peer.D, "m": descent_peer.M, "runs": RUNS, "steps": STEPS},
+        "milliseconds": times,
+        "loss": loss,
+        "ratios": {dtype: ratios(rows) for dtype, rows in times.items()},
+        "targets": TARGETS,
+        "took": round(time.perf_counter() - start, 1),
+    }
 
 
-if __name__ == "__main__":
-    main()
+def ratios(times: dict[str, list[float]]) -> dict[str, float]:
+    """The least time of each loop over our least."""
+    return {kind: round(min(times[kind]) / min(times["ours"]), 2) for kind in LOOPS}
+
+
+def missed(record: dict) -> list[str]:
+    """The ratios that are less than was asked for."""
+    found, asked = record["ratios"], record["targets"]
+    return [f"{dtype}, {kind}" for dtype in asked for kind in asked[dtype] if found[dtype][kind] < asked[dtype][kind]]
+
+
+def demand_same(loss: dict[str, float], tolerance: float) -> None:
+    """ArithmeticError if a side ends elsewhere than NumPy's loop."""
+    wrong = {side: value for side, value in loss.items() if not abs(value / loss["numpy"] - 1) < tolerance}
+    if wrong:
+        raise ArithmeticError(f"these losses are not that of the loop in NumPy, {loss['numpy']}: {wrong}")

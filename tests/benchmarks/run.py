@@ -3,8 +3,8 @@
 With --peer (a Python that has neural-tangents) both sides of each task are compiled first, then run one after the
 other, five times and more: what the machine does beside them meets both. Without it only our side is measured, and
 nothing is written but to the screen. With --nbgrader (a Python that has nbgrader) the grader is measured beside it,
-which takes some ten minutes, and that part of the record alone is written. Files that it writes:
-lazy_course/benchmarks.json.
+which takes some ten minutes, and that part of the record alone is written; so it is with --torch (a Python that has
+PyTorch) and a step of descent, for some two minutes. Files that it writes: lazy_course/benchmarks.json.
 """
 
 import argparse
@@ -18,7 +18,7 @@ import sys
 import time
 from pathlib import Path
 
-from tests.benchmarks import cohort
+from tests.benchmarks import cohort, descent
 from tests.benchmarks.problems import SETTINGS
 
 HERE = Path(__file__).parent
@@ -159,9 +159,21 @@ def measure_grading(peer: str, students: int, sample: int) -> None:
     """Put the grader's part into the record, whose other parts stay."""
     found = cohort.measure(peer, students, sample, machine())
     print(json.dumps(found, indent=1))
-    record = json.loads(RECORD.read_text(encoding="utf-8")) | {"grading": found}
-    RECORD.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    keep({"grading": found})
     print(f"ratio {found['ratio']}, asked for {found['target']}; written to {RECORD.name}, which the book reads")
+
+
+def measure_descent(torch: str) -> None:
+    """Put the part of descent into the record, whose other parts stay."""
+    found = descent.measure(torch, machine())
+    keep({"descent": found})
+    print(f"written to {RECORD.name}, which the book reads; targets missed: {descent.missed(found) or 'none'}")
+
+
+def keep(part: dict) -> None:
+    """Write a part of the record, whose other parts stay."""
+    record = json.loads(RECORD.read_text(encoding="utf-8")) | part
+    RECORD.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
 def main() -> None:
@@ -173,14 +185,17 @@ def main() -> None:
     parser.add_argument("--nbgrader", help="a Python in whose environment nbgrader 0.9.6 and jax are installed")
     parser.add_argument("--students", type=int, default=500, help="submissions that our side grades")
     parser.add_argument("--sample", type=int, default=20, help="those of them that nbgrader grades, in either mode")
+    parser.add_argument("--torch", help="a Python in whose environment PyTorch and NumPy are installed")
     arguments = parser.parse_args()
+    if arguments.torch:
+        measure_descent(arguments.torch)
+        return
     if arguments.nbgrader:
         measure_grading(arguments.nbgrader, arguments.students, arguments.sample)
         return
     record = measure(arguments.peer, arguments.repeats, not arguments.fast)
     if arguments.peer:
-        kept = {"grading": json.loads(RECORD.read_text(encoding="utf-8"))["grading"]}
-        RECORD.write_text(json.dumps(record | kept, indent=1) + "\n", encoding="utf-8")
+        keep(record)
         print(f"written to {RECORD.name}; the book reads it", flush=True)
     else:
         print("no peer was given (PEER=/path/to/its/python): the record is left as it is")

@@ -11,7 +11,7 @@ import pytest
 from lazy_course import benchmarks
 from lazy_course.grading import notebooks, source
 from lazy_course.grading.sandbox import Bubblewrap
-from tests.benchmarks import cohort, problems, questions, run
+from tests.benchmarks import cohort, descent, descent_peer, problems, questions, run
 
 RECORD = benchmarks.load()
 
@@ -112,6 +112,35 @@ def test_both_forms_of_the_questions_hold_the_same_answers(tmp_path):
         both = [{c.source for c in nbformat.reads(questions.handed_in(form, student).decode(), 4).cells}
                 for form in (exercise, peer)]  # fmt: skip
         assert all(set(questions.chosen(student).values()) <= cells for cells in both)
+
+
+def test_the_part_of_descent_meets_its_targets():
+    """The ratios are those of the recorded rounds, and all sides ended with the same loss."""
+    found = RECORD["descent"]
+    sizes = {
+        "n": descent_peer.N,
+        "d": descent_peer.D,
+        "m": descent_peer.M,
+        "runs": descent.RUNS,
+        "steps": descent.STEPS,
+    }
+    assert found["settings"] == sizes
+    assert found["targets"] == descent.TARGETS
+    assert descent.missed(found) == []
+    for dtype, times in found["milliseconds"].items():
+        assert {len(rounds) for rounds in times.values()} == {descent.ROUNDS}
+        assert found["ratios"][dtype] == descent.ratios(times)
+        descent.demand_same(found["loss"][dtype], descent.AGREE[dtype])
+    shown = benchmarks.descent()
+    assert all(f"**{ratio:.3g}**" in shown for row in found["ratios"].values() for ratio in row.values())
+    with pytest.raises(ArithmeticError, match="torch"):
+        descent.demand_same({"numpy": 1.0, "torch": 1.1}, 1e-3)
+
+
+def test_a_part_of_descent_comes_again():
+    """A NumPy loop of the recorded length ends with the recorded loss."""
+    loss = descent_peer.by_numpy(descent.STEPS, np.float64)
+    assert loss == pytest.approx(RECORD["descent"]["loss"]["float64"]["ours"], rel=1e-9)
 
 
 def test_a_side_that_fails_says_why():

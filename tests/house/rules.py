@@ -10,7 +10,7 @@ from types import ModuleType
 ROOT = Path(__file__).resolve().parents[2]
 NOT_CHAPTERS = {"grading"}
 # Code and records that have no page yet. They keep the rules of imports; the day the page comes, the name goes.
-IN_THE_MAKING = {"two_layer", "convnets"}
+IN_THE_MAKING = {"convnets"}
 CELL = re.compile(r"^(`{3,})\{code-cell\}[^\n]*\n(.*?)^\1\s*$", re.M | re.S)
 STATEMENT = re.compile(r"\{prf:(theorem|lemma|proposition|corollary)\}[^\n]*\n((?::[^\n]*\n)*)")
 

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.site
 DRAWN = """plot => [...plot.querySelectorAll('.scatterlayer .js-line, .scatterlayer .js-fill')]
     .map(line => line.getAttribute('d'))"""
 LIMIT = 3_000_000  # bytes of a page, its pictures and data, beside the scripts that all pages share
-CHAPTERS = ["preliminaries", "criterion", "finite_horizon", "uniform_bounds", "ntk", "implicit_bias"]
+CHAPTERS = ["preliminaries", "criterion", "finite_horizon", "uniform_bounds", "ntk", "implicit_bias", "two_layer"]
 
 
 def text(html, page):

@@ -1,0 +1,180 @@
+"""The two-layer problem set: its shape, its key against answers found by other means and the chapter, its checks."""
+
+import inspect
+import re
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lazy_course.grading import notebooks, probe
+from lazy_course.two_layer import comparisons, linearized, numerics
+from tests.grading.workbook import Workbook
+from tests.two_layer import independent_answers
+
+BOOK = Workbook("two_layer")
+
+
+@pytest.fixture
+def seed_again():
+    yield
+    probe.set_seed(0)
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    """A problem as the set draws it, and the instruments of its first cell."""
+    names = BOOK.namespace_with("")
+    return names, names["drawn_problem"](np.random.default_rng(11), d=4, n=9, m=6)
+
+
+def test_the_set_has_seven_questions_and_two_of_them_are_written():
+    assert len(BOOK.problems.questions) == 7
+    assert len(BOOK.automatic) == 5
+    assert sum(question.points for question in BOOK.problems.questions) == 29
+
+
+def test_the_table_and_the_titles_say_the_points():
+    table, headings = BOOK.points_in_text()
+    assert [number for number, _ in headings] == list(range(1, 8))
+    assert [points for _, points in headings] == table == [item.points for item in BOOK.problems.questions]
+    assert "| **sum** | **29** |" in BOOK.problems.cells[0].source
+
+
+def test_the_rubrics_add_up():
+    for written in BOOK.problems.by_hand:
+        assert sum(int(line.split(":")[0]) for line in written.rubric) == written.points
+
+
+@pytest.mark.parametrize("name", BOOK.automatic)
+def test_answers_found_by_other_means_agree_with_the_key(name, seed_again):
+    question = BOOK.questions[name]
+    other = inspect.getsource(getattr(independent_answers, BOOK.function(name)))
+    probe.set_seed(17, 1)
+    assert BOOK.differences(name, [other], rtol=question.rtol, atol=question.atol) == [None]
+
+
+@pytest.mark.parametrize("name", BOOK.automatic)
+def test_the_self_check_says_yes_to_the_solution_and_waits_for_an_answer(name):
+    solved, blank = (notebooks.answer_source(BOOK.questions[name], solved=solved) for solved in (True, False))
+    said = BOOK.said(name, solved)
+    assert "agree" in said
+    assert "not yet" not in said
+    said = BOOK.said(name, blank)
+    assert f"Write your answer to {name} here" in said
+    assert "agree" not in said
+
+
+@pytest.mark.parametrize("name", BOOK.automatic)
+def test_the_self_check_says_no_to_every_planted_wrong_answer(name):
+    assert len(BOOK.questions[name].wrongs) >= 2
+    for wrong in BOOK.questions[name].wrongs:
+        said = BOOK.said(name, wrong.source)
+        assert "not yet: " in said, wrong.mistake
+        assert "agree" not in said, wrong.mistake
+
+
+@pytest.mark.parametrize("name", BOOK.automatic)
+@pytest.mark.parametrize("seed", range(3))
+def test_planted_wrong_answers_are_far_outside_the_tolerance(name, seed, seed_again):
+    """Thirty times the tolerance and one in a thousand more would still refuse them."""
+    question = BOOK.questions[name]
+    probe.set_seed(seed)
+    assert BOOK.unnoticed(name, rtol=30 * question.rtol + 1e-3, atol=30 * question.atol) == []
+
+
+def test_the_run_of_the_first_cell_is_that_of_the_chapter(drawn):
+    """Gradient, linearized losses and kappa of `lazy_course.two_layer`, on a drawn problem."""
+    names, (inputs, outputs, *data) = drawn
+    one, tau, step = numerics.Weights(jnp.asarray(inputs)[None], jnp.asarray(outputs)[None]), 0.7, 0.2
+    start, rate = numerics.scaled_weights(one, tau), jnp.full(1, step)
+    way = numerics.step(
+        start, numerics.still(start), numerics.Rates(jnp.ones(1), rate, rate), *map(jnp.asarray, data[:2])
+    )
+    moved = numerics.moved_from(start, way)
+    for ours, theirs in zip(names["descended"](tau * inputs, tau * outputs, *data[:2], step, 1), moved, strict=True):
+        np.testing.assert_allclose(ours, theirs[0], rtol=1e-12, atol=1e-14)
+    both = numerics.Data(*map(jnp.asarray, data))
+    found = linearized.losses(linearized.modes(one, both), step * tau**2, np.array([25.0, np.inf]))
+    got = BOOK.solution("linearized-losses")["linearized_losses"](inputs, outputs, tau, *data, step, 25)
+    np.testing.assert_allclose(got, [found[0][0], *found[1]], rtol=1e-7)
+    turn = BOOK.solution("criterion-turns")["criterion_turns"](inputs, outputs, *data[:2], 0.3)[2]
+    assert float(linearized.unit_kappa(one, both)) / turn**2 == pytest.approx(0.3, rel=1e-9)
+
+
+def test_the_tangent_fit_is_that_of_the_chapter():
+    rows = np.random.default_rng(12).normal(size=(5, 4))
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    teacher = numerics.Teacher(jnp.asarray(rows[3:]), jnp.asarray([1.0, -1.0]))
+    random, tangent = BOOK.solution("still-neurons")["still_neurons"](rows[:3], rows[3:], np.array([1.0, -1.0]))
+    # The chapter takes the arccosine of a cosine near 1, and so has half of the digits on the diagonal.
+    assert tangent == pytest.approx(float(comparisons.best_tangent_fit(jnp.asarray(rows[:3]), teacher)), rel=1e-6)
+    assert tangent < random
+
+
+def test_what_the_written_solution_says_of_one_step_and_of_the_plane(drawn):
+    """a^2 - |b|^2 grows by eta^2 times a difference of squares; and 29 of 100 normal neurons in the plane qualify."""
+    names, (inputs, outputs, x, y, *_) = drawn
+    b, a = names["descended"](inputs, outputs, x, y, 0.3, 1)
+    by_b, by_a = (inputs - b) / 0.3, (outputs - a) / 0.3
+    grown = (a**2 - np.sum(b**2, axis=1)) - (outputs**2 - np.sum(inputs**2, axis=1))
+    np.testing.assert_allclose(grown, 0.09 * (by_a**2 - np.sum(by_b**2, axis=1)), rtol=1e-9, atol=1e-12)
+    assert np.max(np.abs(grown)) > 1e-4
+    draws = np.random.default_rng(0).normal(size=(100_000, 3)) ** 2
+    assert np.mean(draws[:, 0] >= draws[:, 1] + draws[:, 2]) == pytest.approx(1 - 0.5**0.5, abs=5e-3)
+    b, a = names["descended"](np.ones((1, 1)), np.array([0.5]), np.ones((1, 1)), -np.ones(1), 1e-3, 600)
+    assert a[0] < 0 < b[0, 0]
+
+
+def test_the_numbers_of_the_written_prediction_are_computed_again(drawn):
+    """Its table, row by row, in one run of all draws and tau."""
+    names, _ = drawn
+    taus = np.logspace(-1.5, 1, 8)
+
+    def ended(change, m=16, c=1.0, tau=taus, steps=1500):
+        found = []
+        for seed in range(10):
+            b, a, x, y, x_test, y_test = names["drawn_problem"](np.random.default_rng(seed), d=6, n=40, m=m)
+            if change == "not symmetrized":
+                draws = np.random.default_rng([seed, 1])
+                b, a = draws.normal(size=b.shape), draws.normal(size=a.shape)
+            step = np.minimum(3 / c, 0.12 * 16 / (m * tau**2))
+            last = names["descended"](tau[:, None, None] * b, tau[:, None] * a, x, c * y, step, steps)
+            found.append(np.mean((names["network"](*last, x_test) - c * y_test) ** 2, axis=1) / 2)
+        return np.array(found)
+
+    def read(losses):
+        half, each = losses[:, [0, -1]].mean(axis=1), np.arange(10)
+        at = np.argmax(losses > half[:, None], axis=1)
+        share = (half - losses[each, at - 1]) / (losses[each, at] - losses[each, at - 1])
+        return np.stack([losses[:, 0], losses[:, -1], taus[at - 1] * (taus[at] / taus[at - 1]) ** share], axis=1)
+
+    def said(text):
+        return [float(number) for number in re.findall(r"\d+(?:\.\d+)?", text)]
+
+    text = BOOK.questions["predict-then-run"].answer
+    old = read(ended(""))
+    plateau, turn = re.search(r"the plateau is (.*?), the turn is at (.*?)\.\n", text).groups()
+    for place, words in ((1, plateau), (2, turn)):
+        np.testing.assert_allclose([old[:, place].mean(), old[:, place].std(ddof=1)], said(words), rtol=0.05)
+    changes = {"teacher times 9": {"c": 9.0}, "not symmetrized": {}, "width 64": {"m": 64}}
+    for change, options in changes.items():
+        ratios = read(ended(change, **options)) / old
+        cells = re.search(rf"\| {change} \|(.*)\|\n", text)[1].split("|")
+        for place, cell in enumerate(cells):
+            wanted = [ratios[:, place].mean(), ratios[:, place].std(ddof=1), np.median(ratios[:, place])]
+            np.testing.assert_allclose(said(cell), wanted[: len(said(cell))], rtol=0.05)
+    first = taus[:1]
+    for words, options in ((r"leave a factor of", {"steps": 6000}), (r"the factor is", {"tau": first / 2})):
+        ratios = ended("", **{"m": 64, "tau": first} | options)[:, 0] / old[:, 0]
+        mean, deviation = re.search(rf"{words} ([\d.]+) \(([\d.]+)\)", text).groups()
+        np.testing.assert_allclose([ratios.mean(), ratios.std(ddof=1)], [float(mean), float(deviation)], rtol=0.05)
+
+
+@pytest.mark.slow
+def test_a_student_can_work_through_the_exercise_from_the_first_cell_to_the_last():
+    """One kernel's names for the whole notebook: no question may spoil a later one."""
+    printed, asked = BOOK.work_through(independent_answers)
+    assert printed.count("agree") == len(BOOK.automatic)
+    assert "not yet" not in printed
+    assert asked == BOOK.automatic
