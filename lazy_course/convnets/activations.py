@@ -18,13 +18,26 @@ def with_activation(f: Network, activation: Activation) -> Network:
     return dataclasses.replace(f, activation=activation)
 
 
-def gates(f: Network, params: PyTree, x: Float[RealArray, "n ..."]) -> list[Bool[Array, "n ..."]]:
-    r"""The signs $z > 0$ of the pre-activations, one array (n, ...) for each layer of activations, in order."""
+def kink_share(f: Network, params: PyTree, x: Float[RealArray, "n ..."]) -> Float[Array, ""]:
+    r"""The share of pre-activations that are exactly 0, a mean over layers.
+
+    Where all inputs of a unit are off its pre-activation is its bias, and with zero biases that is the kink itself. A
+    ReLU network is not differentiable there: its first-order model depends on the side, however large $\alpha$ is.
+    """
+    positive = gates(f, params, x)
+    negative = gates(f, params, x, below=True)
+    return jnp.mean(jnp.stack([jnp.mean(~(up | down)) for up, down in zip(positive, negative, strict=True)]))
+
+
+def gates(
+    f: Network, params: PyTree, x: Float[RealArray, "n ..."], *, below: bool = False
+) -> list[Bool[Array, "n ..."]]:
+    r"""The signs $z > 0$ of the pre-activations (`below`: $z < 0$), one array (n, ...) for each layer, in order."""
     seen: list[Array] = []
     inner = f.activation
 
     def looking(z: Array) -> Array:
-        seen.append(z > 0)
+        seen.append(z < 0 if below else z > 0)
         return inner(z)
 
     with_activation(f, looking)(params, x)

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, Int, PyTree
 
 from lazy_course.convnets import panels
@@ -48,11 +47,10 @@ def ridge_accuracy(
     deviation = jnp.where(deviation > 0, deviation, 1.0)
     parts = [jnp.asarray((part - mean[None]) / deviation[None], dtype=float) for part in (features, features_test)]
     held = jnp.arange(len(y)) % HELD_OUT == HELD_OUT - 1
-    scores = [float(jnp.mean(right[held])) for right in _fits(parts[0], y, (~held).astype(float), parts[0], y)]
-    right_train = _fits(parts[0], y, jnp.ones(len(y)), parts[0], y)
-    right_test = _fits(parts[0], y, jnp.ones(len(y)), parts[1], y_test)
-    best = int(np.argmax(scores))
-    return float(jnp.mean(right_train[best])), float(jnp.mean(right_test[best]))
+    scores = jnp.mean(_fits(parts[0], y, (~held).astype(float), parts[0][held], y[held]), axis=1)
+    both, classes = jnp.concatenate(parts), jnp.concatenate([y, y_test])
+    right = _fits(parts[0], y, jnp.ones(len(y)), both, classes)[int(jnp.argmax(scores))]
+    return float(jnp.mean(right[: len(y)])), float(jnp.mean(right[len(y) :]))
 
 
 @eqx.filter_jit

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, PyTree
 
 from lazy_course.convnets import baselines, training
-from lazy_course.convnets.activations import activation_stability
+from lazy_course.convnets.activations import activation_stability, kink_share
 from lazy_course.convnets.data import Split
 from lazy_course.convnets.panels import Job, Study
 from lazy_course.store import Arrays, Store, digits, versions
@@ -112,6 +112,7 @@ def _end(job: Job, way: PyTree, x_test: Array) -> Arrays:
 
 
 _stability = jax.jit(activation_stability, static_argnums=0)
+_kink_share = jax.jit(kink_share, static_argnums=0)
 
 
 def _norm(tree: PyTree) -> float:
@@ -150,6 +151,7 @@ def record(study: Study, found: list[Arrays], *, with_baselines: bool = True) ->
         "devices": [device.device_kind for device in jax.devices()],
         "samples": [len(split.y), len(split.y_test)],
         "parameters": [_parameters(study, width, split) for width in study.widths],
+        "kinks": [_kinks(study, width, split) for width in study.widths],
         "seconds": round(sum(float(part["seconds"]) for part in found), 1),
         "epochs": found[0]["epochs"].tolist(),
         "jobs": [_job(study, index, found) for index in range(study.jobs)],
@@ -159,9 +161,18 @@ def record(study: Study, found: list[Arrays], *, with_baselines: bool = True) ->
     return described
 
 
+def _first(study: Study, width: float | int, split: Split) -> Job:
+    return study.job(study.widths.index(width) * study.runs * len(study.stacks), split.x.shape[1:])
+
+
 def _parameters(study: Study, width: float | int, split: Split) -> int:
-    index = study.widths.index(width) * study.runs * len(study.stacks)
-    return sum(leaf.size for leaf in jax.tree.leaves(study.job(index, split.x.shape[1:]).start))
+    return sum(leaf.size for leaf in jax.tree.leaves(_first(study, width, split).start))
+
+
+def _kinks(study: Study, width: float | int, split: Split) -> float:
+    """The share of pre-activations on a kink at the start, of the first repetition on test inputs."""
+    job = _first(study, width, split)
+    return float(f"{float(_kink_share(job.f, job.start, jnp.asarray(split.x_test[:500]))):.6g}")
 
 
 def _job(study: Study, index: int, found: list[Arrays]) -> dict[str, Any]:
