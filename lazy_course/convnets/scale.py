@@ -64,8 +64,8 @@ _SAMPLES = tuple(Case("sequence", 25, "mnist1d", n) for n in (25, 400))
 SCALES: dict[str, tuple[Scale, ...]] = {
     "laptop": (
         Scale((*_SEQUENCES, *_TWINS, *_SAMPLES), dtype="float64"),
-        Scale((*_vgg((1.0, 1 / 2, 1 / 4, 1 / 8, 1 / 16), 4),), lanczos=10, starts=1, change_steps=12),
-        Scale((*_vgg((1 / 8,), 4, sharpness=20.0), *_vgg((1 / 8,), 16)), lanczos=10, starts=1, change_steps=12),
+        Scale((*_vgg((1.0, 1 / 2, 1 / 4, 1 / 8, 1 / 16), 4),), lanczos=14, starts=1, change_steps=12),
+        Scale((*_vgg((1 / 8,), 4, sharpness=20.0), *_vgg((1 / 8,), 16)), lanczos=14, starts=1, change_steps=12),
     ),
     "quick": (Scale((Case("sequence", 4, "mnist1d", 6),), steps=(1e-3, 1e-2), lanczos=4, starts=1, change_steps=4),),
 }
