@@ -3,7 +3,7 @@
 import sympy as sp
 
 eta, rate, momentum, k = sp.symbols("eta lambda mu k", positive=True)
-c, rho, s, b, t = sp.symbols("c rho s b t", positive=True)
+c, rho, s, b, t, alpha = sp.symbols("c rho s b t alpha", positive=True)
 n = sp.Symbol("n", integer=True, positive=True)
 
 
@@ -71,6 +71,18 @@ def kink_change() -> sp.Expr:
 def kink_ratio() -> sp.Expr:
     r"""The change of the derivative in mean square over the step: $(2\pi)^{-1/4} s^{-1/2}$, without bound."""
     return sp.simplify(sp.sqrt(kink_change()) / s)
+
+
+def kink_remainder() -> sp.Expr:
+    r"""The mean square of the remainder of one kink, $\alpha ((z + u/\alpha)_+ - z_+) - u 1_{z > 0}$, z standard normal.
+
+    Only $-u/\alpha < z \le 0$ contributes, with $(\alpha z + u)^2$: to first order in $1/\alpha$ the result is
+    $u^3 / (3 \sqrt{2\pi}\,\alpha)$. So a ReLU network comes to its linearization like $\alpha^{-1/2}$ in mean square,
+    where a smooth one does like $1/\alpha$.
+    """
+    z, u, e = sp.symbols("z u e", positive=True)
+    exact = sp.integrate((u - z / e) ** 2 * (1 - z**2 / 2) / sp.sqrt(2 * sp.pi), (z, 0, u * e))
+    return sp.simplify(sp.series(exact, e, 0, 2).removeO().subs(e, 1 / alpha))
 
 
 def softplus_second_derivative(z: sp.Expr) -> sp.Expr:

@@ -50,13 +50,13 @@ def interpolation(record: Record) -> Figure:
     for name, colour in (("train_accuracy", "blue"), ("test_accuracy", "vermilion")):
         ends = 100 * lazy_end(study, name)
         ax.plot(np.full(len(ends), beyond), ends, "s", color=COLOURS[colour], markersize=6, clip_on=False)
-    ax.annotate("linearized", (beyond, 100 * lazy_end(study, "train_accuracy").mean()), (beyond, 78), ha="center")
+    ax.annotate("linearized", (beyond, 80), ha="center")
     features = 100 * float(np.mean([pair[1] for pair in study["baselines"]["random_features"]]))
     for value, label, line in ((features, "random features, test", ":"), (None, "linear model, test", "-.")):
         height = 100 * study["baselines"]["linear"][1] if value is None else value
         ax.axhline(height, color="0.35", linestyle=line, linewidth=1.4, label=label)
     ax.set(xscale="log", xlabel="scale α", ylabel="percent", ylim=(0, 103))
-    ax.legend(loc="center right", bbox_to_anchor=(1.0, 0.62), fontsize=9.5)
+    ax.legend(loc="center", bbox_to_anchor=(0.55, 0.34), ncols=2, fontsize=9.5)
     return fig
 
 

@@ -7,6 +7,7 @@ Source: chizat2019lazy, Section 3.2 and Section C.3.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, NamedTuple, TypeVar
 
 import jax
@@ -15,10 +16,11 @@ import numpy as np
 from jaxtyping import Array, PyTree
 
 from lazy_course.convnets import data, models, training
+from lazy_course.convnets.activations import softplus, with_activation
 from lazy_course.convnets.data import Split
 from lazy_course.convnets.models import Layered
 from lazy_course.convolutional import init_convolutional, vgg11
-from lazy_course.models import AnyKey
+from lazy_course.models import Activation, AnyKey
 
 NETWORKS = ("sequence", "vgg11", "resnet18")
 T = TypeVar("T")
@@ -111,6 +113,23 @@ class Study:
         return Job(f, jax.tree.map(lambda leaf: leaf.astype(kind), start), alphas, rates, rule, key_batches)
 
 
+@dataclass(frozen=True)
+class SmoothStudy(Study):
+    """The same with the ReLU replaced by a softplus of this sharpness: a network without kinks."""
+
+    sharpness: float = 10.0
+
+    def job(self, index: int, shape: tuple[int, ...]) -> Job:
+        """The stack, smooth."""
+        found = super().job(index, shape)
+        return found._replace(f=with_activation(found.f, self.activation))
+
+    @cached_property
+    def activation(self) -> Activation:
+        """One function for all jobs, so that they share their compiled programs."""
+        return softplus(self.sharpness)
+
+
 def draw(
     key: AnyKey, network: str, width: float | int, shape: tuple[int, ...], *, gain: float = 1.0
 ) -> tuple[Layered, dict[str, Any]]:
@@ -168,6 +187,8 @@ _NARROW = Study(
 )
 _QUICK = Study(widths=(4,), groups=((1.0, 1e3, 1e7),), runs=2, epochs=4, every=2, batch=20, limit=200, limit_test=100)
 
+_TINY: Any = {"widths": (2,), "runs": 1, "epochs": 1, "every": 1, "batch": 20, "limit": 60, "limit_test": 20}
+
 PANELS: dict[str, dict[str, tuple[Study, ...]]] = {
     "fig3a": {
         "paper": (
@@ -185,6 +206,14 @@ PANELS: dict[str, dict[str, tuple[Study, ...]]] = {
         ),
         "laptop": (Study(groups=(LAPTOP_SCALES,)),),
         "quick": (_QUICK,),
+    },
+    "fig3a-smooth": {
+        "laptop": (SmoothStudy(groups=(DECADES[:7],), runs=1),),
+        "quick": (
+            SmoothStudy(
+                widths=(2,), groups=((1.0, 1e3),), runs=1, epochs=1, every=1, batch=20, limit=60, limit_test=20
+            ),
+        ),
     },
     "fig3b": {
         "paper": (_WIDE, replace(_WIDE, network="resnet18", widths=(7.0,), gain=1.2)),

@@ -42,12 +42,20 @@ def test_standard_training_beats_lazy_training():
     assert linear < bar.min()
 
 
-def test_the_gap_to_the_linearized_model_falls_like_one_over_alpha():
+def slope(study, name, low, high):
+    """The slope of a quantity in log-log between two scales."""
+    alphas, rows = figures.finite(study, name)
+    chosen = (alphas >= low) & (alphas <= high)
+    return np.polyfit(np.log(alphas[chosen]), np.log(rows.mean(axis=0)[chosen]), 1)[0]
+
+
+@pytest.mark.parametrize("name", ["linearization_gap", "remainder"])
+def test_kinks_make_laziness_come_like_the_root_of_alpha(name):
+    """The ReLU net is off its linearization like alpha^(-1/2), its smooth twin like 1/alpha, as derived."""
     (study,) = recorded("fig3a")["studies"]
-    alphas, gap = figures.finite(study, "remainder")
-    chosen = (alphas > 50) & (alphas < 2e4)
-    slope = np.polyfit(np.log(alphas[chosen]), np.log(gap.mean(axis=0)[chosen]), 1)[0]
-    assert -1.2 < slope < -0.4
+    assert -0.65 < slope(study, name, 100, 1e5) < -0.4
+    (smooth,) = recorded("fig3a-smooth")["studies"]
+    assert -1.1 < slope(smooth, name, 1e3, 1e5) < -0.9
 
 
 def test_figure_3a_is_reproduced_in_part():
