@@ -74,7 +74,7 @@ def kink_ratio() -> sp.Expr:
 
 
 def kink_remainder() -> sp.Expr:
-    r"""The mean square of the remainder of one kink, $\alpha ((z + u/\alpha)_+ - z_+) - u 1_{z > 0}$, z standard normal.
+    r"""The mean square of a kink's remainder, $\alpha ((z + u/\alpha)_+ - z_+) - u 1_{z > 0}$ with z standard normal.
 
     Only $-u/\alpha < z \le 0$ contributes, with $(\alpha z + u)^2$: to first order in $1/\alpha$ the result is
     $u^3 / (3 \sqrt{2\pi}\,\alpha)$. So a ReLU network comes to its linearization like $\alpha^{-1/2}$ in mean square,

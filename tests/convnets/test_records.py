@@ -75,7 +75,7 @@ def test_losses_of_figure_7a_are_in_the_other_record():
     kept, (study,) = recorded("fig7a"), recorded("fig3a")["studies"]
     ends = {row["alpha"]: row for row in kept["rows"] if row["run"] == 0}
     assert ends[1e7]["train"] == study["jobs"][0]["train_loss"][-1][-1]
-    assert ends[1.0]["train"] < 0.1 * ends[1e7]["train"]
+    assert ends[1.0]["train"] < 0.25 * ends[1e7]["train"]
 
 
 def test_wider_networks_do_not_close_the_gap():
