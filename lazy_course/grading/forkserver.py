@@ -142,6 +142,7 @@ def _go_between(through: socket.socket) -> None:
             through.sendall(f"{type(error).__name__}: {error}"[:4000].encode())
         os._exit(1)
     through.close()
+    os.closerange(3, 256)  # the handles of the namespaces among them
     from ipykernel import kernelapp
 
     kernelapp.launch_new_instance(argv=order["arguments"])
