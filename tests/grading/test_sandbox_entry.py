@@ -1,6 +1,5 @@
 """How a kernel comes behind the walls from outside: in all their namespaces, and without a right of its own."""
 
-import gc
 import json
 import os
 import subprocess
@@ -10,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from lazy_course.grading import crew, forkserver, kernel, nbval_plugin, notebooks, runner, template
+from lazy_course.grading import forkserver, kernel, nbval_plugin, notebooks, runner, template
 from lazy_course.grading.sandbox import Bubblewrap
 from tests.grading import tiny
 
@@ -242,16 +241,3 @@ def test_both_ways_to_start_a_kernel_give_the_same_verdicts(walls):
         told.append(lines)
     assert told[0] == told[1]
     assert {line["question"] for line in told[0] if "payload" in line} == {"double", "gradient", "is-lazy"}
-
-
-def test_memory_of_the_crew_does_not_grow_with_the_cohort(monkeypatch):
-    """500 jobs as large as a notebook through Dask: after the first 200 what it keeps of itself is below 3 MiB."""
-    monkeypatch.setattr(runner, "run", lambda **job: ([{"question": "a", "right": True}], "", {}))
-    process, after = psutil.Process(), []
-    with crew.crew(2, None, "none (unprotected)") as client:
-        for batch in range(5):
-            jobs = ((i, {"notebook": bytes(100_000) + bytes([batch, i])}) for i in range(100))
-            assert len(list(crew.run_all(client, jobs))) == 100
-            gc.collect()
-            after.append(process.memory_full_info().uss / 2**20)
-    assert after[-1] - after[1] < 3.0, after
