@@ -63,7 +63,7 @@ def grading() -> str:
     found = load()["grading"]
     machine, versions, settings, memory = (found[key] for key in ("machine", "versions", "settings", "memory"))
     ours, peer = (", ".join(f"{name} {number}" for name, number in versions[side].items()) for side in ("ours", "peer"))
-    first, last = ({kind: values[i] for kind, values in memory.items()} for i in (0, -1))
+    grader, family = (" ".join(f"{value:.0f}" for value in memory[kind]) for kind in ("grader", "family"))
     halves = " and ".join(f"{part:.3g} s" for part in found["parts"]["peer"])
     return (
         f"Machine: {machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB, {machine['system']}, "
@@ -72,9 +72,8 @@ def grading() -> str:
         f"graded {settings['sample']} of them in either way, half before and half after; its start is not "
         f"counted; alone it took {halves} "
         f"in the two halves. "
-        f"Both gave every student the points that the answers are worth. The grader's memory was "
-        f"{first['grader']:.0f} MiB over the first fifth of the cohort and {last['grader']:.0f} MiB over the last; "
-        f"with its workers and the students' kernels, {first['family']:.0f} MiB and {last['family']:.0f} MiB."
+        f"Both gave every student the points that the answers are worth. In the fifths of the cohort the "
+        f"grader's memory was {grader} MiB; with its workers and the students' kernels {family} MiB."
     )
 
 
