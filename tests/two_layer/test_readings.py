@@ -195,7 +195,7 @@ def test_every_difference_is_measured_or_tested():
 
 
 def test_the_size_of_the_teacher_changes_the_picture_and_not_the_order():
-    """Figure 2(a) at the largest width, teacher of norm 1: both losses are nine times smaller as coded, 1/m is lower."""
+    """Figure 2(a) at the largest width, teacher of norm 1: both losses are 9 times smaller as coded, 1/m is lower."""
     (_, text), (_, coded) = (readings.widths(experiment.load("fig2a", p)) for p in ("paper", "as-coded-2-runs"))
     for name in ("root", "mean"):
         assert 9 * coded[name].mean[-1] < text[name].mean[-1]
