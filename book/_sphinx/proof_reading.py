@@ -64,27 +64,32 @@ def fold_proofs(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     for content in doctree.findall(nodes.section):
         # sphinx-proof calls the content of every statement by the same id.
         content["ids"] = [name for name in content["ids"] if name != "proof-content"]
-    proof: nodes.Element | None = None
-    for node in [*doctree.findall(_is_proof_or_hidden_check)]:
-        if isinstance(node, proof_node):
-            proof = node[0]
-            continue
-        node["prompt_show"], node["prompt_hide"] = "Show the check by sympy", "Hide the check by sympy"
-        check = CHECK.match(node.astext())
-        if check and proof is not None:
-            node.parent.remove(node)
-            _place_of(proof, check.group(1)).append(node)
+    for section in [*doctree.findall(nodes.section)]:
+        _move_checks(section)
+    for cell in doctree.findall(_is_hidden_check):
+        cell["prompt_show"], cell["prompt_hide"] = "Show the check by sympy", "Hide the check by sympy"
 
 
-def _is_proof_or_hidden_check(node: nodes.Node) -> bool:
-    """Whether this is a proof, or a cell that MyST-NB folds as a whole and that calls a derivation or checks a step."""
-    if isinstance(node, proof_node):
-        return True
+def _is_hidden_check(node: nodes.Node) -> bool:
+    """Whether MyST-NB folds this cell as a whole, and it calls a derivation or checks a step, as its toggle can say."""
     folded = isinstance(node, nodes.Element) and "content" in node.get("prompt_show", "")
     if not folded or type(node).__name__ != "HideCodeCellNode":
         return False
     text = node.astext()
     return "derivation" in text or CHECK.match(text) is not None
+
+
+def _move_checks(section: nodes.section) -> None:
+    """Put each check below a proof into the step that it names."""
+    proof: nodes.Element | None = None
+    for child in [*section.children]:
+        if isinstance(child, proof_node):
+            proof = child[0]
+        # MyST-NB wraps all of a folded cell's content in one node inside the cell.
+        check = CHECK.match(child.astext()) if any(map(_is_hidden_check, child.children)) else None
+        if check and proof is not None:
+            section.remove(child)
+            _place_of(proof, check.group(1)).append(child)
 
 
 def _place_of(proof: nodes.Element, number: str | None) -> nodes.Element:
