@@ -44,7 +44,7 @@ def test_what_is_solved_in_class_has_the_time_that_the_estimate_asks_for():
         assert part.minutes >= len(part.questions) * rule["question"] + rule["point"] * part.points, (plan, part.what)
 
 
-@pytest.mark.parametrize("stem", chapters(ROOT))
+@pytest.mark.parametrize("stem", sorted(chapters(ROOT)))
 def test_a_problem_set_says_the_time_that_the_teaching_kit_expects(stem):
     """The rule of teaching.toml is the one source: the set's introduction, the exercise and the kit agree."""
     said = re.findall(r"takes about ([\d.]+ (?:hours|minutes))", (ROOT / "solutions" / f"{stem}.md").read_text())
