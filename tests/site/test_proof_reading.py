@@ -126,6 +126,19 @@ def test_the_steps_of_a_proof_fold(page):
     assert all(step.get_attribute("open") is not None for step in steps.all())
 
 
+def test_paper_shows_what_was_folded_and_splits_long_cells(page):
+    """Chromium prints at once: what fades in would be blank, and what may not be split leaves an empty box."""
+    page.emulate_media(media="print")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    style = "[...document.querySelectorAll('article {}')].map(e => getComputedStyle(e).{})"
+    assert set(page.evaluate(style.format("details.hide > :not(summary)", "opacity"))) == {"1"}
+    assert set(page.evaluate(style.format("details.hide > summary", "display"))) == {"none"}
+    for inside in ("pre", "div[class*=highlight]", "div.cell_input"):
+        assert set(page.evaluate(style.format(f"div.cell {inside}", "breakInside"))) == {"auto"}
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    page.emulate_media(media="screen")
+
+
 def test_every_named_step_of_the_sources_folds(html):
     """The pages have as many foldable steps as their sources have names of steps, and each proof an id of its own."""
     steps = 0
