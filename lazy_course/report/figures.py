@@ -40,7 +40,7 @@ def report(found: "LazinessReport") -> Figure:
     shown = values[values > 0]
     left.loglog(np.arange(1, shown.size + 1), shown, "o-", markersize=3)
     left.set(xlabel="number", ylabel="eigenvalue of the kernel", title=f"rank {found.rank} of {values.size}")
-    for i, (field, label) in enumerate(ROWS.items()):
+    for i, field in enumerate(ROWS):
         predicted = max(getattr(found.predicted, field), FLOOR)
         right.plot(predicted, -i, "o", color=style.COLOURS["blue"], markersize=8, label="predicted" if i == 0 else None)
         if found.measured is not None:
@@ -64,10 +64,10 @@ def history(monitor: "LazinessMonitor") -> Figure:
     """Gap and drift against steps, as far as they are recorded."""
     fig, ax = style.figure(height=3.4)
     steps = np.array([row.step for row in monitor.rows])
-    for field, label in (("gap", "linearization gap"), ("jacobian_drift", "drift of Dh"), ("relative_displacement", "displacement / |w0|")):  # fmt: skip
+    for field in ("gap", "jacobian_drift", "relative_displacement"):
         values = np.array([getattr(row, field) for row in monitor.rows])
         seen = np.isfinite(values) & (values > 0)
-        ax.plot(steps[seen], values[seen], marker="o", markersize=3, label=label)
+        ax.plot(steps[seen], values[seen], marker="o", markersize=3, label=ROWS[field])
     ax.axhline(words.SMALL, color="0.45", linestyle=":", linewidth=1.4)
     ax.axhline(words.LARGE, color="0.45", linestyle=":", linewidth=1.4)
     ax.set(xlabel="step", ylabel="share (dimensionless)", yscale="log")

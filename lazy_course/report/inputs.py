@@ -130,7 +130,7 @@ def _targets(y: Any, x: Array, shape: Any) -> Array | None:
 def require_same(params: PyTree, other: PyTree, name: str) -> PyTree:
     """`other` as arrays; raises `ValueError` unless it has the structure and shapes of params, and finite entries."""
     other = _params(other)
-    if jax.tree.structure(params) != jax.tree.structure(other):
+    if str(jax.tree.structure(params)) != str(jax.tree.structure(other)):
         raise ValueError(
             f"{name}: expected the structure of params, {jax.tree.structure(params)}, got {jax.tree.structure(other)}"
         )

@@ -75,7 +75,7 @@ class LazinessMonitor:
         # A copy: a training loop may give its own parameters away (donate them).
         start = jax.tree.map(jnp.copy, problem.params)
         self._probe = _start(h, start, jax.random.normal(key_probes, (probes, count * problem.outputs)))
-        self._measure: Any = eqx.filter_jit(_row).lower(self._probe, start).compile()
+        self._measure = _row
         jax.block_until_ready(self._measure(self._probe, start))
         self._size = float(parts.norm(start))
         self.every, self.share, self.rows = every, share, list[Row]()
@@ -139,6 +139,7 @@ def _start(h: models.BatchMap, params: PyTree, draws: Array) -> _Probe:
     return _Probe(h, params, draws, jax.vmap(lambda g: pull(g)[0])(draws))
 
 
+@eqx.filter_jit
 def _row(probe: _Probe, params: PyTree) -> tuple[Array, Array, Array]:
     gap = parts.linearization_gap(probe.h, probe.params0, params)
     _, pull = jax.vjp(probe.h, params)

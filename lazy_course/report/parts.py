@@ -18,7 +18,7 @@ Loss = Callable[[Array], Array]
 
 
 class Gap(NamedTuple):
-    r"""`absolute` is $\|\alpha h(w) - \alpha\bar h(w)\|$, `relative` the same over $\|\alpha h(w) - \alpha h(w_0)\|$."""
+    r"""`absolute`: $\|\alpha h(w) - \alpha\bar h(w)\|$; `relative`: that over $\|\alpha h(w) - \alpha h(w_0)\|$."""
 
     absolute: Float[Array, ""]
     relative: Float[Array, ""]
@@ -93,7 +93,7 @@ def curvature_along(h: Map, params0: PyTree, direction: PyTree, alpha: Scalar = 
 
 
 def kernel_drift(kernel0: Float[Array, "N N"], kernel: Float[Array, "N N"]) -> Drift:
-    r"""How far a tangent kernel has moved, in Frobenius norm, and how far it has turned (a change of scale is no turn)."""
+    r"""How far a tangent kernel has moved, in Frobenius norm, and how far it has turned (not its scale)."""
     size0, size = jnp.linalg.norm(kernel0), jnp.linalg.norm(kernel)
     return Drift(jnp.linalg.norm(kernel - kernel0) / size0, 1.0 - jnp.vdot(kernel, kernel0) / (size * size0))
 
@@ -135,7 +135,7 @@ def remaining(found: Spectrum, residual: Float[Array, " N"], time: Scalar) -> Fl
 
 
 def linearized_force(found: Spectrum, residual: Float[Array, " N"], time: Scalar) -> Float[Array, " N"]:
-    r"""The c with $\bar v(t) = -J_0^\top c$ on the linearized flow of the square loss: $c = \int_0^t e^{-K_0 s} r_0\, ds$.
+    r"""The c with $\bar v(t) = -J_0^\top c$ on the linearized flow of squares: $c = \int_0^t e^{-K_0 s} r_0\, ds$.
 
     $c = \varphi(K_0, t)\, r_0$, $\varphi(\lambda, t) = (1 - e^{-\lambda t})/\lambda$; directions of eigenvalue 0 are
     left out, since $J_0^\top$ takes them to 0.
@@ -180,7 +180,7 @@ def time_to_fit(found: Spectrum, residual: Float[Array, " N"], fit: Scalar) -> F
 def linearized_descent(
     kernel0: Float[Array, "N N"], outputs0: Float[Array, " N"], loss: Loss, step_size: Scalar, steps: Array | int
 ) -> tuple[Float[Array, " N"], Float[Array, " N"]]:
-    r"""`steps` of descent on the linearized model in output space: $\bar y \leftarrow \bar y - \eta K_0\nabla R(\bar y)$.
+    r"""`steps` of descent on the linearized model: $\bar y \leftarrow \bar y - \eta K_0\nabla R(\bar y)$.
 
     Returns $\bar y$ and the c with $\bar v = -J_0^\top c$, the sum of $\eta\nabla R$ on the way. Any differentiable R.
     """
@@ -201,8 +201,8 @@ def descent(
 
     def one(_: Array | int, params: PyTree) -> PyTree:
         y, pull = jax.vjp(h, params)
-        (slope,) = pull(jax.grad(loss)(alpha * y))
+        (slope,) = pull(jax.grad(loss)(jnp.asarray(alpha) * y))
         return jax.tree.map(lambda w, g: w - ((step_size / alpha) * g).astype(w.dtype), params, slope)
 
-    params = jax.lax.fori_loop(0, steps, one, params0)
-    return params, loss(alpha * h(params))
+    params: PyTree = jax.lax.fori_loop(0, steps, one, params0)
+    return params, loss(jnp.asarray(alpha) * h(params))

@@ -64,8 +64,8 @@ class Measured:
     r"""What training did. `source` says how the parameters w were found.
 
     `gap` is $\|\alpha h(w) - \alpha\bar h(w)\|/\|\alpha h(w) - \alpha h(w_0)\|$ at the same w. `function_gap` is
-    $\|y - \bar y\|/D$ with $\bar y$ the linearized model trained on its own: for as many steps, or (parameters that were
-    given, square loss) until its residual is as large; None if neither is possible. `parameter_gap` is
+    $\|y - \bar y\|/D$ with $\bar y$ the linearized model trained on its own: for as many steps, or (given
+    parameters, square loss) until its residual is as large; None if neither is possible. `parameter_gap` is
     $\|w - \bar w\|/\|w - w_0\|$ then. `activation_stability` is the share of pre-activations that keep their sign.
     """
 

@@ -61,7 +61,7 @@ def limits(r: LazinessReport, kinks: tuple[str, ...], certified_words: str, roun
     words = ["it speaks of the samples it was given; on other inputs gap and drift can be larger"]
     if r.samples < r.samples_given:
         words.append(
-            f"it was computed on {r.samples} samples drawn from {r.samples_given}; sigma_min of all is at most the one here"
+            f"it was computed on {r.samples} samples drawn from {r.samples_given}; sigma_min of all is at most that"
         )
     if r.certified is None:
         words.append(f"nothing is proved: {certified_words}")
