@@ -1,4 +1,4 @@
-"""The case studies of the page on reports: one task and four starts, and the numbers that are read off their reports."""
+"""The case studies of the page on reports: one task, four starts, and the numbers read off their reports."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -29,7 +29,7 @@ class Case(NamedTuple):
 def task(
     key: AnyKey, *, samples: int = SAMPLES, inputs: int = INPUTS, turn: float = 0.0
 ) -> tuple[Float[Array, "n d"], Float[Array, "n 1"]]:
-    r"""Inputs on the sphere of radius $\sqrt d$ and the targets $\frac12\sin(2u_1) u_2$ of two coordinates, both turned.
+    r"""Inputs on the sphere of radius $\sqrt d$ and targets $\frac12\sin(2u_1) u_2$ of two turned coordinates.
 
     `turn` (radians) turns the plane of $u_1$ and $u_2$ towards two other coordinates: 0 gives the first task, and
     `turn` = pi/2 one that looks at other coordinates only. Raises `ValueError` for fewer than four inputs.
@@ -44,7 +44,7 @@ def task(
 
 
 def wide(key: AnyKey, *, width: int = 512, size: float = 1.0, symmetrized: bool = False) -> Case:
-    r"""A net $m^{-1/2}\sum_i b_i\tanh(\langle a_i, x\rangle/\sqrt d)$ of normal weights of standard deviation `size`."""
+    r"""A net $m^{-1/2}\sum_i b_i\tanh(\langle a_i, x\rangle/\sqrt d)$ of normal weights of deviation `size`."""
     x, y = task(jax.random.fold_in(key, 0))
     params = models.init_two_layer(
         jax.random.fold_in(key, 1), INPUTS, width, input_std=size, output_std=size, symmetrized=symmetrized

@@ -92,7 +92,7 @@ def samples() -> dict[str, Any]:
 
 
 def watched(width: int, steps: int, *, batch: int = 256, every: int | None = None) -> dict[str, Any]:
-    """Seconds of `steps` steps of descent on batches, without and with a monitor, and what the monitor says of itself."""
+    """Seconds of `steps` steps of descent on batches, without and with a monitor, and the monitor's own account."""
     f, params = network(width)
     x, y = data(batch)
 
@@ -117,7 +117,8 @@ def watched(width: int, steps: int, *, batch: int = 256, every: int | None = Non
     return {
         "parameters": sum(leaf.size for leaf in jax.tree.leaves(params)), "steps": steps, "batch": batch,
         "seconds_alone": round(alone, 3), "seconds_watched": round(beside, 3), "cost": round(monitor.cost, 4),
-        "records": len(monitor.rows), "seconds_of_a_record": sorted(r.seconds for r in monitor.rows)[len(monitor.rows) // 2],
+        "records": len(monitor.rows), 
+        "seconds_of_a_record": sorted(row.seconds for row in monitor.rows)[len(monitor.rows) // 2],
     }  # fmt: skip
 
 

@@ -15,7 +15,7 @@ MARKS = "osD^vP"
 
 @style.styled
 def compared(reports: dict[str, LazinessReport]) -> Figure:
-    """Gap against kernel drift of several reports: predicted (hollow) joined to measured (full), and the verdict's limits.
+    """Gap against kernel drift of several reports: predicted (hollow) joined to measured (full), and both limits.
 
     Shares below 1e-5 are drawn there. Raises `ValueError` for no report, or one without a measurement.
     """
@@ -50,3 +50,30 @@ def costs(by_parameters: list[dict[str, Any]], by_samples: list[dict[str, Any]])
         ax.set(xscale="log", yscale="log", xlabel=field, ylabel="seconds")
         ax.legend(loc="upper left")
     return fig
+
+
+def table(reports: dict[str, LazinessReport]) -> str:
+    """The reports as a Markdown table: verdict, kappa from below, condition number, gaps, drifts, loss that is left."""
+    head = ["case", "verdict", "kappa (from below)", "condition", "gap: predicted, measured", "drift: predicted, measured", "loss left"]  # fmt: skip
+    lines = [" | ".join(head), " | ".join("---" for _ in head)]
+    for name, r in reports.items():
+        m = r.measured
+        if m is None:
+            raise ValueError(f"reports: {name!r} has no measurement; give trained_params or a budget")
+        shares = [f"{100 * a:.2g} %, {100 * b:.2g} %" for a, b in ((r.predicted.gap, m.gap), (r.predicted.kernel_drift, m.kernel_drift))]  # fmt: skip
+        left = f"{100 * m.loss_end / m.loss_start:.2g} %"
+        lines.append(" | ".join([name, r.verdict, f"{r.kappa[0]:.2g}", f"{r.condition_number:.2g}", *shares, left]))
+    return "\n".join(f"| {line} |" for line in lines)
+
+
+def cost_table(reports: list[dict[str, Any]], monitors: list[dict[str, Any]]) -> str:
+    """What reports and monitors cost, as a Markdown table."""
+    lines = ["| what | parameters | seconds | with it |", "| --- | --- | --- | --- |"]
+    for r in reports:
+        lines.append(f"| report, {r['effort']} | {r['parameters']} | {r['first']} ({r['again']} again) | peak {r['peak_mib']} MiB |")  # fmt: skip
+    for m in monitors:
+        lines.append(
+            f"| {m['steps']} steps watched | {m['parameters']} | {m['seconds_watched']} ({m['seconds_alone']} alone) "
+            f"| {m['records']} records, {100 * m['cost']:.1f} % of the time |"
+        )
+    return "\n".join(lines)
