@@ -223,11 +223,11 @@ def reproduce(
 
 
 def _experiments() -> dict[str, Callable[[], object]]:
-    """The recorded computations by name: what each chapter with an experiment.py has in its REGISTRY."""
+    """The recorded computations by name: what each experiment.py has in its REGISTRY."""
     from lazy_course import registers
 
     found: dict[str, Callable[[], object]] = {}
-    for stem in registers.chapters():
+    for stem in (*registers.chapters(), "report"):
         module = f"lazy_course.{stem}.experiment"
         if importlib.util.find_spec(module) is not None:
             found |= importlib.import_module(module).REGISTRY

@@ -1,7 +1,7 @@
 """The case studies of the page on reports: one task, four starts, and the numbers read off their reports."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -12,7 +12,6 @@ from jaxtyping import Array, Float, PyTree
 from lazy_course import models
 from lazy_course.models import AnyKey
 from lazy_course.report.monitor import LazinessMonitor
-from lazy_course.report.record import LazinessReport
 
 SAMPLES, INPUTS = 24, 6
 
@@ -115,23 +114,3 @@ def watched(
         params = step(params)
         monitor(i, params)
     return monitor
-
-
-def summary(reports: dict[str, LazinessReport]) -> list[dict[str, Any]]:
-    """The numbers of several reports that a reader compares, a row each."""
-    rows = []
-    for name, found in reports.items():
-        assert found.measured is not None
-        rows.append(
-            {
-                "case": name,
-                "verdict": found.verdict,
-                "kappa": found.kappa[0],
-                "condition": found.condition_number,
-                "gap predicted": found.predicted.gap,
-                "gap measured": found.measured.gap,
-                "drift predicted": found.predicted.kernel_drift,
-                "drift measured": found.measured.kernel_drift,
-            }
-        )
-    return rows

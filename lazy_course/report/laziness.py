@@ -4,7 +4,7 @@ import time as clock
 from collections.abc import Callable
 from dataclasses import replace
 from importlib.metadata import version
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +21,6 @@ from lazy_course.report.setting import Setting, check_options, distance, paramet
 from lazy_course.report.training import measure, predict, rounding, train
 
 Lipschitz = float | int | Callable[[float], float] | None
-Effort = Literal["full", "quick"]
 MEMORY = 2 * 2**30
 LARGEST_KERNEL = 2000
 
@@ -41,7 +40,7 @@ def laziness_report(
     activations: Callable[[PyTree, Array], PyTree] | None = None,
     key: AnyKey | None = None,
     fit: float = 0.99,
-    effort: Effort = "full",
+    effort: str = "full",
     memory: int = MEMORY,
     largest_kernel: int = LARGEST_KERNEL,
     devices: int | None = None,

@@ -10,7 +10,7 @@ from jaxtyping import Array, PyTree
 Network = Callable[[PyTree, Array], Array]
 
 
-def equinox_network(model: eqx.Module, *, batched: bool = False) -> tuple[Network, PyTree]:
+def equinox_network(model: Any, *, batched: bool = False) -> tuple[Network, PyTree]:
     """(f, params) of an equinox module: params are its floating arrays, all else is held fixed.
 
     By the custom of equinox the module takes one sample and is mapped over the batch; `batched`: it takes all rows.

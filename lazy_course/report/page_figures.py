@@ -52,17 +52,27 @@ def costs(by_parameters: list[dict[str, Any]], by_samples: list[dict[str, Any]])
     return fig
 
 
+COLUMNS = (
+    "case", "verdict", "kappa (from below)", "condition number", "gap: predicted", "measured",
+    "kernel drift: predicted", "measured", "loss left",
+)  # fmt: skip
+
+
 def table(reports: dict[str, LazinessReport]) -> str:
-    """The reports as a Markdown table: verdict, kappa from below, condition number, gaps, drifts, loss that is left."""
-    head = ["case", "verdict", "kappa (from below)", "condition", "gap: predicted, measured", "drift: predicted, measured", "loss left"]  # fmt: skip
-    lines = [" | ".join(head), " | ".join("---" for _ in head)]
-    for name, r in reports.items():
-        m = r.measured
+    """The numbers of several reports that a reader compares, as a Markdown table.
+
+    Raises `ValueError` for a report without a measurement.
+    """
+    lines = [" | ".join(COLUMNS), " | ".join("---" for _ in COLUMNS)]
+    for name, found in reports.items():
+        m = found.measured
         if m is None:
             raise ValueError(f"reports: {name!r} has no measurement; give trained_params or a budget")
-        shares = [f"{100 * a:.2g} %, {100 * b:.2g} %" for a, b in ((r.predicted.gap, m.gap), (r.predicted.kernel_drift, m.kernel_drift))]  # fmt: skip
-        left = f"{100 * m.loss_end / m.loss_start:.2g} %"
-        lines.append(" | ".join([name, r.verdict, f"{r.kappa[0]:.2g}", f"{r.condition_number:.2g}", *shares, left]))
+        shares = (found.predicted.gap, m.gap, found.predicted.kernel_drift, m.kernel_drift, m.loss_end / m.loss_start)
+        gaps, left = [f"{100 * share:.2g} %" for share in shares[:-1]], f"{100 * shares[-1]:.2g} %"
+        lines.append(
+            " | ".join([name, found.verdict, f"{found.kappa[0]:.2g}", f"{found.condition_number:.2g}", *gaps, left])
+        )
     return "\n".join(f"| {line} |" for line in lines)
 
 
@@ -70,7 +80,8 @@ def cost_table(reports: list[dict[str, Any]], monitors: list[dict[str, Any]]) ->
     """What reports and monitors cost, as a Markdown table."""
     lines = ["| what | parameters | seconds | with it |", "| --- | --- | --- | --- |"]
     for r in reports:
-        lines.append(f"| report, {r['effort']} | {r['parameters']} | {r['first']} ({r['again']} again) | peak {r['peak_mib']} MiB |")  # fmt: skip
+        seconds = f"{r['first']} ({r['again']} again)"
+        lines.append(f"| report, {r['effort']} | {r['parameters']} | {seconds} | peak {r['peak_mib']} MiB |")
     for m in monitors:
         lines.append(
             f"| {m['steps']} steps watched | {m['parameters']} | {m['seconds_watched']} ({m['seconds_alone']} alone) "

@@ -8,7 +8,6 @@ import numpy as np
 from jaxtyping import PyTree
 
 from lazy_course import lipschitz, models
-from lazy_course.certificate import certificate
 from lazy_course.report.record import Certified
 
 ENTRIES = 2**24  # of the Jacobian, which the certificate forms in double precision
@@ -35,6 +34,8 @@ def certify(h: models.BatchMap, params: PyTree, loss: Any, alpha: float, lip_dh:
     n = jax.eval_shape(plain, params).size
     if n * size > ENTRIES:
         return None, f"the certificate forms the Jacobian, and {n} x {size} numbers are more than {ENTRIES}"
+    from lazy_course.certificate import certificate  # its root finder is slow to import
+
     found = certificate(plain, params, loss, lip_dh=lip_dh)
     start = alpha * plain(params)
     excess = float(loss(start) - loss(jnp.asarray(loss.minimizer)))

@@ -39,7 +39,7 @@ def f(params, x):
         ({"trained_params": {"w": jnp.ones((3, 1))}}, r"trained_params\['w'\].*shape \(2, 1\), got \(3, 1\)"),
         ({"trained_params": W, "budget": 3}, "budget: .*got both"),
         ({"budget": 0}, "budget: expected at least one step"),
-        ({"budget": 100, "step_size": 1e200}, "step_size: .*smaller"),
+        ({"f": lambda w, x: (x @ w["w"]) ** 3, "budget": 9, "step_size": 1e9}, "step_size: .*smaller"),
         ({"alpha": -1.0}, "alpha: expected a positive"),
         ({"fit": 1.0}, "fit: expected a share"),
         ({"effort": "some"}, "effort: expected 'full' or 'quick'"),

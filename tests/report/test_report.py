@@ -196,7 +196,7 @@ def test_blocks_change_nothing(start):
     whole = models.as_map(network, x)
     blocks = models.as_map(parts.InBlocks(network, 4), x)
     np.testing.assert_allclose(blocks(start), whole(start), rtol=1e-12)
-    a, b = (jax.grad(lambda w: jnp.sum(h(w) ** 2))(start)["input"] for h in (whole, blocks))
+    a, b = (jax.grad(lambda w, h=h: jnp.sum(h(w) ** 2))(start)["input"] for h in (whole, blocks))
     np.testing.assert_allclose(a, b, rtol=1e-10)
 
 
