@@ -1,8 +1,10 @@
-r"""What a report costs: `lazy-course reproduce report`, or `python -m lazy_course.report.experiment [section ...]`.
+r"""What a report and a monitor cost: `lazy-course reproduce report`, or a section of it:
+`python -m lazy_course.report.experiment [section ...]`.
 
-Writes measured.json beside this file: seconds and memory of the steps of a report against the number of parameters
-(to $10^7$) and of samples, and the time of a monitor's record beside a step of training. Single precision. Each size
-runs in a process of its own, so that its memory is its own.
+Writes measured.json beside this file: for each section its settings, its values and its wall time, and the versions
+that computed it. Sections: parameters (a report against the number of parameters), samples (against the number of
+samples), monitor (what watching a training loop costs). Each report runs in a process of its own, so that its peak
+memory is its own; "first" is the first report in a process, with all compilation, "again" the second.
 """
 
 import json
@@ -17,114 +19,116 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, PyTree
 
-from lazy_course.report import LazinessMonitor, laziness_report
+from lazy_course.report.laziness import laziness_report
+from lazy_course.report.monitor import LazinessMonitor
+from lazy_course.report.networks import equinox_network
 
 FILE = Path(__file__).parent / "measured.json"
-INPUTS = 64
-WIDTHS = (64, 208, 680, 2200)  # two hidden layers: 8.4e3, 5.7e4, 5.1e5, 5.0e6 parameters
-WIDEST = 3130  # 1.0e7 parameters
+INPUTS, DEPTH = 64, 3
+# Widths whose nets have about 1e4, 1e5, 1e6 and 1e7 parameters.
+WIDTHS = (54, 205, 689, 2220)
 SAMPLES = (16, 64, 256, 1024)
 
 
 def load(section: str) -> dict[str, Any]:
     """The committed measurements of one section."""
-    return json.loads(FILE.read_text(encoding="utf-8"))[section]
-
-
-def network(params: PyTree, x: Array) -> Array:
-    """Two hidden tanh layers without biases, one output; params are three matrices."""
-    for matrix in params[:-1]:
-        x = jnp.tanh(x @ matrix)
-    return x @ params[-1]
-
-
-def problem(width: int, samples: int) -> tuple[list[Array], Array, Array]:
-    """Weights of variance 1 / (width in), normal inputs, and a smooth target, in single precision."""
-    keys = jax.random.split(jax.random.key(0), 4)
-    sizes = (INPUTS, width, width, 1)
-    shapes = zip(keys[:3], sizes[:-1], sizes[1:], strict=True)
-    params = [jax.random.normal(k, (a, b), dtype=jnp.float32) / a**0.5 for k, a, b in shapes]
-    x = jax.random.normal(keys[3], (samples, INPUTS), dtype=jnp.float32)
-    return params, x, jnp.sin(2 * x[:, :1])
-
-
-def cost(width: int, samples: int, effort: str) -> dict[str, Any]:
-    """Seconds of a first report (with compilation) and of a second, and the largest memory of the process."""
-    params, x, y = problem(width, samples)
-    seconds = []
-    for _ in range(2):
-        start = time.perf_counter()
-        found = laziness_report(network, params, x, y, effort="full" if effort == "full" else "quick")
-        seconds.append(round(time.perf_counter() - start, 2))
-    return {
-        "parameters": found.parameters,
-        "samples": samples,
-        "effort": effort,
-        "first": seconds[0],
-        "second": seconds[1],
-        "memory_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
-        "verdict": found.verdict,
-    }
-
-
-def apart(width: int, samples: int, effort: str) -> dict[str, Any]:
-    """`cost` in a process of its own."""
-    code = (
-        "import json, sys; from lazy_course.report.experiment import cost; "
-        "print(json.dumps(cost(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])))"
-    )
-    command = [sys.executable, "-c", code, str(width), str(samples), effort]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    found = json.loads(done.stdout.strip().splitlines()[-1])
-    print(f"  {found}", flush=True)
+    found: dict[str, Any] = json.loads(FILE.read_text(encoding="utf-8"))[section]
     return found
 
 
-def costs() -> dict[str, Any]:
-    """Against parameters at 64 samples, and against samples at width 208."""
-    values = [apart(width, 64, effort) for width in WIDTHS for effort in ("quick", "full")]
-    values += [apart(WIDEST, 64, "quick"), apart(WIDEST, 32, "full")]
-    values += [apart(208, samples, effort) for samples in SAMPLES if samples != 64 for effort in ("quick", "full")]
-    return {"settings": {"inputs": INPUTS, "hidden": 2, "dtype": "float32", "memory": 2 * 2**30}, "values": values}
+def network(width: int) -> tuple[Callable[..., Array], PyTree]:
+    """An equinox net in single precision: 64 inputs, three hidden tanh layers of this width, one output."""
+    net = eqx.nn.MLP(INPUTS, 1, width, DEPTH, activation=jnp.tanh, key=jax.random.key(0), dtype=jnp.float32)
+    return equinox_network(net)
 
 
-def monitored(width: int = 512, batch: int = 256, seconds: float = 8.0) -> dict[str, Any]:
-    """Steps a second with and without a monitor at its default, in turns; and what one record costs."""
-    params, x, y = problem(width, batch)
+def data(samples: int) -> tuple[Array, Array]:
+    """Normal inputs (n, 64) and the signs of their first coordinate (n, 1), in single precision."""
+    x = jax.random.normal(jax.random.key(1), (samples, INPUTS), dtype=jnp.float32)
+    return x, jnp.sign(x[:, :1])
+
+
+def one_report(width: int, samples: int, effort: str) -> dict[str, Any]:
+    """Seconds of two reports in this process, and the peak memory of the process in MiB."""
+    f, params = network(width)
+    x, y = data(samples)
+    seconds = []
+    for _ in range(2):
+        begin = time.perf_counter()
+        found = laziness_report(f, params, x, y, effort="full" if effort == "full" else "quick")
+        seconds.append(round(time.perf_counter() - begin, 2))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {
+        "parameters": found.parameters, "samples": samples, "effort": effort,
+        "first": seconds[0], "again": seconds[1], "peak_mib": round(peak),
+    }  # fmt: skip
+
+
+def _in_a_process(width: int, samples: int, effort: str) -> dict[str, Any]:
+    call = f"experiment.one_report({width}, {samples}, {effort!r})"
+    code = f"import json; from lazy_course.report import experiment; print(json.dumps({call}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    print("  ", found, flush=True)
+    return found
+
+
+def parameters() -> dict[str, Any]:
+    """Reports of nets with 1e4 to 1e7 parameters on 32 samples; the full effort up to 1e5."""
+    values = [_in_a_process(width, 32, "quick") for width in WIDTHS]
+    values += [_in_a_process(width, 32, "full") for width in WIDTHS[:2]]
+    return {"settings": {"widths": WIDTHS, "samples": 32, "depth": DEPTH, "inputs": INPUTS}, "values": values}
+
+
+def samples() -> dict[str, Any]:
+    """Reports of a net with 1e5 parameters on 16 to 1024 samples."""
+    values = [_in_a_process(WIDTHS[1], n, "quick") for n in SAMPLES]
+    return {"settings": {"width": WIDTHS[1], "samples": SAMPLES, "depth": DEPTH, "inputs": INPUTS}, "values": values}
+
+
+def watched(width: int, steps: int, *, batch: int = 256, every: int | None = None) -> dict[str, Any]:
+    """Seconds of `steps` steps of descent on batches, without and with a monitor, and the monitor's own account."""
+    f, params = network(width)
+    x, y = data(batch)
 
     @jax.jit
-    def step(w: PyTree) -> PyTree:
-        slope = jax.grad(lambda v: jnp.mean((network(v, x) - y) ** 2))(w)
-        return jax.tree.map(lambda a, g: a - 0.01 * g, w, slope)
+    def step(params: PyTree) -> PyTree:
+        gradient = jax.grad(lambda w: 0.5 * jnp.mean((f(w, x) - y) ** 2))(params)
+        return jax.tree.map(lambda w, g: w - 0.05 * g, params, gradient)
 
-    def paced(monitor: Callable[[int, PyTree], object]) -> float:
-        w, count, start = params, 0, time.perf_counter()
-        while time.perf_counter() < start + seconds / 8:
-            monitor(count, w)
-            w, count = step(w), count + 1
-            jax.block_until_ready(w)
-        return (time.perf_counter() - start) / count
+    def run(monitor: LazinessMonitor | None) -> float:
+        w, begin = params, time.perf_counter()
+        for i in range(steps):
+            w = step(w)
+            if monitor is not None:
+                monitor(i, w)
+        jax.block_until_ready(w)
+        return time.perf_counter() - begin
 
     jax.block_until_ready(step(params))
-    monitor = LazinessMonitor(network, params, x)
-    pairs = [(paced(lambda *_: None), paced(monitor)) for _ in range(4)]
-    plain, watched = (float(np.median(column)) for column in zip(*pairs, strict=True))
+    alone = min(run(None) for _ in range(3))
+    monitor = LazinessMonitor(f, params, x, every=every)
+    beside = run(monitor)
     return {
-        "settings": {"width": width, "batch": batch, "parameters": sum(p.size for p in params), "share": 0.05},
-        "step_ms": round(1e3 * plain, 3),
-        "watched_ms": round(1e3 * watched, 3),
-        "record_ms": round(1e3 * float(np.median([row.seconds for row in monitor.rows])), 3),
-        "records": len(monitor.rows),
-        "share_spent": round(sum(row.seconds for row in monitor.rows) / (seconds / 2), 4),
-    }
+        "parameters": sum(leaf.size for leaf in jax.tree.leaves(params)), "steps": steps, "batch": batch,
+        "seconds_alone": round(alone, 3), "seconds_watched": round(beside, 3), "cost": round(monitor.cost, 4),
+        "records": len(monitor.rows), 
+        "seconds_of_a_record": sorted(row.seconds for row in monitor.rows)[len(monitor.rows) // 2],
+    }  # fmt: skip
 
 
-SECTIONS: dict[str, Callable[[], dict[str, Any]]] = {"costs": costs, "monitor": monitored}
+def monitor() -> dict[str, Any]:
+    """The default monitor beside training loops of nets with 1e5, 1e6 and 1e7 parameters."""
+    values = [watched(width, steps) for width, steps in ((WIDTHS[1], 2000), (WIDTHS[2], 500), (WIDTHS[3], 100))]
+    return {"settings": {"batch": 256, "share": 0.05, "samples": 16, "probes": 1}, "values": values}
+
+
+SECTIONS: dict[str, Callable[[], dict[str, Any]]] = {"parameters": parameters, "samples": samples, "monitor": monitor}
 
 
 def main(names: list[str]) -> None:
@@ -138,8 +142,8 @@ def main(names: list[str]) -> None:
         start = time.perf_counter()
         measured[name] = SECTIONS[name]()
         measured[name]["seconds"] = round(time.perf_counter() - start, 1)
-        measured[name]["versions"] = {package: version(package) for package in ("jax", "numpy")}
-        measured[name]["machine"] = {"cores": len(os.sched_getaffinity(0)), "system": platform.system()}
+        measured[name]["machine"] = f"{platform.machine()}, {os.cpu_count()} cores"
+        measured[name]["versions"] = {package: version(package) for package in ("jax", "equinox", "numpy")}
         FILE.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
 
 
