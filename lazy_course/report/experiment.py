@@ -117,7 +117,7 @@ def watched(width: int, steps: int, *, batch: int = 256, every: int | None = Non
     return {
         "parameters": sum(leaf.size for leaf in jax.tree.leaves(params)), "steps": steps, "batch": batch,
         "seconds_alone": round(alone, 3), "seconds_watched": round(beside, 3), "cost": round(monitor.cost, 4),
-        "records": len(monitor.rows), 
+        "records": len(monitor.rows),
         "seconds_of_a_record": sorted(row.seconds for row in monitor.rows)[len(monitor.rows) // 2],
     }  # fmt: skip
 

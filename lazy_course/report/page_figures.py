@@ -58,6 +58,12 @@ COLUMNS = (
 )  # fmt: skip
 
 
+COLUMNS = (
+    "case", "verdict", "kappa (from below)", "condition number", "gap: predicted", "measured",
+    "kernel drift: predicted", "measured", "loss left",
+)  # fmt: skip
+
+
 def table(reports: dict[str, LazinessReport]) -> str:
     """The numbers of several reports that a reader compares, as a Markdown table.
 
@@ -78,13 +84,12 @@ def table(reports: dict[str, LazinessReport]) -> str:
 
 def cost_table(reports: list[dict[str, Any]], monitors: list[dict[str, Any]]) -> str:
     """What reports and monitors cost, as a Markdown table."""
-    lines = ["| what | parameters | seconds | with it |", "| --- | --- | --- | --- |"]
+    lines = ["| what | parameters | seconds | besides |", "|" + " --- |" * 4]
     for r in reports:
         seconds = f"{r['first']} ({r['again']} again)"
         lines.append(f"| report, {r['effort']} | {r['parameters']} | {seconds} | peak {r['peak_mib']} MiB |")
     for m in monitors:
-        lines.append(
-            f"| {m['steps']} steps watched | {m['parameters']} | {m['seconds_watched']} ({m['seconds_alone']} alone) "
-            f"| {m['records']} records, {100 * m['cost']:.1f} % of the time |"
-        )
+        seconds = f"{m['seconds_watched']} ({m['seconds_alone']} alone)"
+        share = f"{m['records']} records, {100 * m['cost']:.1f} % of the time"
+        lines.append(f"| {m['steps']} watched steps | {m['parameters']} | {seconds} | {share} |")
     return "\n".join(lines)
