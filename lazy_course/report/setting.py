@@ -95,7 +95,18 @@ def prepare(
     _check_loss(loss, outputs0)
     kernel0 = _kernel(network, problem.params, x, memory)
     return Setting(
-        h, network, problem.params, x, loss, alpha, outputs0, kernel0, parts.spectrum(kernel0), memory, fit, key
+        h,
+        network,
+        problem.params,
+        x,
+        loss,
+        alpha,
+        outputs0,
+        kernel0,
+        jax.jit(parts.spectrum)(kernel0),
+        memory,
+        fit,
+        key,
     ), given
 
 

@@ -43,13 +43,20 @@ def _compared(h: models.BatchMap, params0: PyTree, params: PyTree, alpha: Array,
     }
 
 
+@jax.jit
+def _fitted(found: parts.Spectrum, residual: Array, fit: Array) -> tuple[Array, Array, Array]:
+    """The flow time of this fit on the linearized flow of squares, its force there, and its residual."""
+    time = parts.time_to_fit(found, residual, fit)
+    return time, parts.linearized_force(found, residual, time), parts.remaining(found, residual, time)
+
+
 def predict(s: Setting) -> tuple[Predicted, PyTree]:
     r"""Where the linearized model ends, how wrong it is there, and the direction $\bar v$ in which it goes."""
     flow_time, steps = None, None
     if isinstance(s.loss, SquareLoss):
         residual = s.outputs0 - s.loss.target
-        time = parts.time_to_fit(s.spectrum, residual, s.fit)
-        flow_time, force = float(time), parts.linearized_force(s.spectrum, residual, time)
+        time, force, _ = _fitted(s.spectrum, residual, jnp.asarray(s.fit, residual.dtype))
+        flow_time = float(time)
     else:
         force, steps = _descended(s)
     direction = _pulled(s.h, s.params, force)
@@ -192,7 +199,5 @@ def _matched(s: Setting, outputs: Array) -> tuple[Array, Array] | None:
     left = (float(s.loss(outputs)) - cannot) / can if can > 0 else 1.0
     if left >= 1.0:
         return None
-    time = parts.time_to_fit(s.spectrum, residual, 1.0 - max(left, 1e-12))
-    return s.loss.target + parts.remaining(s.spectrum, residual, time), parts.linearized_force(
-        s.spectrum, residual, time
-    )
+    _, force, rest = _fitted(s.spectrum, residual, jnp.asarray(1.0 - max(left, 1e-12), residual.dtype))
+    return s.loss.target + rest, force

@@ -111,7 +111,7 @@ def test_the_prediction_is_the_end_of_the_linearized_flow(start):
     flow = linearized_flow_closed_form(h, start, y, alpha=1.0, times=[found.predicted.time])
     assert float(flow.distance[0]) == pytest.approx(found.predicted.displacement, rel=1e-8)
     r0 = jnp.linalg.norm(h(start) - y)
-    assert float(flow.loss[0]) == pytest.approx(0.1 * 0.5 * r0**2, rel=1e-6)
+    assert float(flow.loss[0]) == pytest.approx(0.05 * float(r0) ** 2, rel=1e-6)
     end = jax.tree.map(lambda leaf: leaf[0], flow.params)
     moved = jnp.linalg.norm(flow.outputs[0] - h(start))
     assert found.predicted.gap == pytest.approx(float(jnp.linalg.norm(h(end) - flow.outputs[0]) / moved), rel=1e-6)
