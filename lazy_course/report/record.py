@@ -65,7 +65,8 @@ class Measured:
 
     `gap` is $\|\alpha h(w) - \alpha\bar h(w)\|/\|\alpha h(w) - \alpha h(w_0)\|$ at the same w. `function_gap` is
     $\|y - \bar y\|/D$ with $\bar y$ the linearized model trained on its own: for as many steps, or (given
-    parameters, square loss) until its residual is as large; None if neither is possible. `parameter_gap` is
+    parameters, square loss) until its residual is as large; None if neither is possible. `largest_function_gap` is the
+    largest on the way, which is what a theorem bounds, if a budget was trained. `parameter_gap` is
     $\|w - \bar w\|/\|w - w_0\|$ then. `activation_stability` is the share of pre-activations that keep their sign.
     """
 
@@ -74,6 +75,7 @@ class Measured:
     relative_displacement: float
     gap: float
     function_gap: float | None
+    largest_function_gap: float | None
     parameter_gap: float | None
     kernel_drift: float
     kernel_turned: float
@@ -209,7 +211,7 @@ def _decoded(value: Any, *, text_too: bool) -> Any:
 
 
 def _number(value: float | None) -> str:
-    return "not known" if value is None else f"{value:.3g}"
+    return "not known" if value is None or math.isnan(value) else f"{value:.3g}"
 
 
 def _share(value: float | None) -> str:
@@ -219,7 +221,13 @@ def _share(value: float | None) -> str:
 
 
 def _pair(pair: Pair) -> str:
-    return _number(pair[0]) if math.isclose(*pair, rel_tol=1e-3) else f"{pair[0]:.3g} to {pair[1]:.3g}"
+    if math.isinf(pair[1]):
+        return f"at least {pair[0]:.3g}"
+    return (
+        _number(pair[0])
+        if math.isnan(pair[0]) or math.isclose(*pair, rel_tol=1e-3)
+        else f"{pair[0]:.3g} to {pair[1]:.3g}"
+    )
 
 
 def _start_rows(r: LazinessReport) -> list[tuple[str, str]]:
@@ -274,6 +282,7 @@ def _measured_rows(m: Measured) -> list[tuple[str, str]]:
         ("displacement |w - w0|; over |w0|", f"{_number(m.displacement)}; {_share(m.relative_displacement)}"),
         ("linearization gap at the same w", _share(m.gap)),
         ("gap to the linearized model trained alone", _share(m.function_gap)),
+        ("the largest such gap on the way", _share(m.largest_function_gap)),
         ("|w - wbar| over |w - w0|", _share(m.parameter_gap)),
         ("kernel drift; turned", f"{_share(m.kernel_drift)}; {_share(m.kernel_turned)}"),
         ("drift of Dh (Frobenius)", _share(m.jacobian_drift)),

@@ -31,7 +31,7 @@ seconds = time.process_time() - begin
 x = jnp.linspace(-1.0, 1.0, 4)[:, None]
 found = laziness_report(lambda w, x: jnp.tanh(x @ w), jnp.ones((1, 1)), x, x, effort="quick")
 found.plot()
-print(json.dumps({"file": lazy_course.__file__, "seconds": seconds, "verdict": found.verdict,
+print(json.dumps({"file": lazy_course.__file__, "seconds": seconds, "verdict": found.verdict, "dtype": found.dtype,
                   "modules": sorted({name.partition(".")[0] for name in sys.modules})}))
 """
 BUILD = (
@@ -72,9 +72,11 @@ def empty(built, tmp_path_factory):
 
 def test_the_installed_library_reports_without_the_book(empty, tmp_path):
     environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "XLA_FLAGS")}
-    answer = json.loads(run([str(empty), "-c", CODE], cwd=tmp_path, env=environment | {"JAX_PLATFORMS": "cpu"}))
+    environment |= {"JAX_PLATFORMS": "cpu", "LAZY_COURSE_X64": "0"}
+    answer = json.loads(run([str(empty), "-c", CODE], cwd=tmp_path, env=environment))
     assert answer["file"].startswith(str(empty.parents[1]))
     assert answer["verdict"] in ("lazy", "partly lazy", "not lazy")
+    assert answer["dtype"] == "float32"
     # Processor time, so that what else the machine does does not count.
     assert answer["seconds"] < 1.5
     extras = {"plotly", "IPython", "nbformat", "nbclient", "jupytext", "sphinx", "distributed", "beartype", "flax"}

@@ -53,9 +53,9 @@ def f(params, x):
     ],
 )
 def test_a_bad_argument_is_refused(changed, said):
-    arguments = {"f": f, "params": W, "x": X, "y": Y, **changed}
+    arguments = {"f": f, "params": W, "x": X, "y": Y, "effort": "quick", **changed}
     with pytest.raises(ValueError, match=f"(?s){said}"):
-        laziness_report(**arguments, effort=arguments.pop("effort", "quick"))
+        laziness_report(**arguments)
 
 
 @pytest.mark.parametrize(
