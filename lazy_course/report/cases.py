@@ -86,8 +86,8 @@ def _adam(loss: Callable[[PyTree], Array], params: PyTree, *, steps: int, size: 
 def with_new_head(net: eqx.nn.MLP) -> eqx.nn.MLP:
     """The net with its last layer at zero: what fine-tuning starts from, with h(w0) = 0."""
     last = net.layers[-1]
-    zeros = tuple(jnp.zeros_like(leaf) for leaf in (last.weight, last.bias))
-    return eqx.tree_at(lambda n: (n.layers[-1].weight, n.layers[-1].bias), net, zeros)
+    empty = jax.tree.map(lambda leaf: jnp.zeros_like(leaf) if eqx.is_array(leaf) else leaf, last)
+    return eqx.tree_at(lambda n: n.layers[-1], net, empty)
 
 
 def head_only(net: eqx.nn.MLP) -> tuple[Callable[..., Array], PyTree]:

@@ -58,7 +58,8 @@ def laziness_report(
     kernel, what the linearized model predicts (`Predicted`), what is proved if a Lipschitz constant of Dh is known
     (`Certified`: for the course's own models, or with `lip_dh` as in `certificate.certificate`), and what training did
     (`Measured`), if there are `trained_params`, or a `budget` of steps of full-batch gradient descent on
-    $R(\alpha h)/\alpha^2$ (`step_size` by default $1/(M\|Dh(w_0)\|^2)$). `activations(params, x)` returns
+    $R(\alpha h)/\alpha^2$ (`step_size` by default $1/(M\|Dh(w_0)\|^2)$, halved when the loss would grow).
+    `activations(params, x)` returns
     pre-activations whose signs are compared.
 
     The kernel has at most `largest_kernel` rows: of more samples, as many as fit are drawn with `key`, and the report

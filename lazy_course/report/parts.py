@@ -192,17 +192,3 @@ def linearized_descent(
         return y - kernel0 @ slope, force + slope
 
     return jax.lax.fori_loop(0, steps, one, (outputs0, jnp.zeros_like(outputs0)))
-
-
-def descent(
-    h: Map, params0: PyTree, loss: Loss, alpha: Scalar, step_size: Scalar, steps: Array | int
-) -> tuple[PyTree, Float[Array, ""]]:
-    r"""`steps` of gradient descent on $R(\alpha h(w))/\alpha^2$ from $w_0$, and the loss R where it ends."""
-
-    def one(_: Array | int, params: PyTree) -> PyTree:
-        y, pull = jax.vjp(h, params)
-        (slope,) = pull(jax.grad(loss)(jnp.asarray(alpha) * y))
-        return jax.tree.map(lambda w, g: w - ((step_size / alpha) * g).astype(w.dtype), params, slope)
-
-    params: PyTree = jax.lax.fori_loop(0, steps, one, params0)
-    return params, loss(jnp.asarray(alpha) * h(params))

@@ -15,6 +15,7 @@ from lazy_course.models import AnyKey
 from lazy_course.report import inputs, parts
 from lazy_course.report.record import Measured, Predicted
 from lazy_course.report.setting import Setting, distance
+from lazy_course.report.side_by_side import Course, side_by_side
 
 LINEAR_STEPS = 10_000
 
@@ -129,23 +130,32 @@ def _descended(s: Setting) -> tuple[Array, int]:
 
 
 @eqx.filter_jit
-def _trained(h: models.BatchMap, params: PyTree, loss: Any, alpha: Array, size: Array, steps: Array) -> PyTree:
-    return parts.descent(h, params, loss, alpha, size, steps)[0]
+def _trained(
+    h: models.BatchMap, params: PyTree, kernel0: Array, loss: Any, alpha: Array, size: Array, steps: Array, own: Array
+) -> Course:
+    return side_by_side(h, params, kernel0, loss, alpha, size, steps, shrink=own)
 
 
 def train(s: Setting, budget: int, step_size: float | None, activations: Callable[..., PyTree] | None) -> Measured:
     """Train by full-batch descent, and its linearization by the same steps, and compare.
 
+    The default step is halved as often as the loss would grow; a step size that is given is kept.
     Raises `ValueError` if a parameter ends at a value that is not finite: the step is too large.
     """
     size = default_step_size(s) if step_size is None else inputs.require_positive("step_size", step_size)
     number = s.kernel0.dtype
-    args = (jnp.asarray(s.alpha, number), jnp.asarray(size, number), jnp.asarray(budget))
-    end = _trained(s.h, s.params, s.loss, *args)
-    if not all(bool(jnp.all(jnp.isfinite(leaf))) for leaf in jax.tree.leaves(end)):
+    args = (
+        jnp.asarray(s.alpha, number),
+        jnp.asarray(size, number),
+        jnp.asarray(budget),
+        jnp.asarray(step_size is None),
+    )
+    course = _trained(s.h, s.params, s.kernel0, s.loss, *args)
+    if not all(bool(jnp.all(jnp.isfinite(leaf))) for leaf in jax.tree.leaves(course.end.params)):
         raise ValueError(f"step_size: the training with {size:.3g} ended at nan or inf; take a smaller one")
-    linear = jax.jit(lambda: parts.linearized_descent(s.kernel0, s.outputs0, s.loss, args[1], args[2]))()
-    return measure(s, end, activations, source=f"{budget} steps of gradient descent of size {size:.3g}", linear=linear)
+    shrunk = f", halved down to {float(course.size):.3g}" if float(course.size) < 0.9 * size else ""
+    source = f"{budget} steps of gradient descent of size {size:.3g}{shrunk}"
+    return measure(s, course.end.params, activations, source=source, course=course)
 
 
 def measure(
@@ -154,13 +164,13 @@ def measure(
     activations: Callable[..., PyTree] | None,
     *,
     source: str,
-    linear: tuple[Array, Array] | None = None,
+    course: Course | None = None,
 ) -> Measured:
-    r"""What separates trained parameters from $w_0$; `linear` is where the linearized model ended (outputs, force)."""
+    r"""What separates trained parameters from $w_0$; `course` is how the linearized model went beside it."""
     found = _compared(s.h, s.params, trained, jnp.asarray(s.alpha, s.kernel0.dtype), jax.random.fold_in(s.key, 2))
     drift = parts.kernel_drift(s.kernel0, _kernel_or_nan(s, trained))
-    linear = _matched(s, found["outputs"]) if linear is None else linear
-    function, parameter = None, None
+    linear = _matched(s, found["outputs"]) if course is None else (course.end.outputs, course.end.force)
+    function, parameter, largest = None, None, None
     if linear is not None:
         outputs, force = linear
         wbar = jax.tree.map(lambda w, v: w + v / s.alpha, s.params, _pulled(s.h, s.params, force))
@@ -168,6 +178,7 @@ def measure(
         away = distance(s)
         if np.isfinite(away) and away > 0:
             function = float(jnp.linalg.norm(outputs - found["outputs"])) / away
+            largest = None if course is None else float(course.largest_gap) / away
     stable = None
     if activations is not None:
         stable = float(parts.activation_stability(activations(s.params, s.x), activations(trained, s.x)))
@@ -178,6 +189,7 @@ def measure(
         relative_displacement=float(found["displacement"]) / size if size > 0 else np.inf,
         gap=float(found["gap"]),
         function_gap=function,
+        largest_function_gap=largest,
         parameter_gap=parameter,
         kernel_drift=float(drift.relative),
         kernel_turned=float(drift.turned),

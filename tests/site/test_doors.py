@@ -20,6 +20,7 @@ TERMS = {
     "uniform_bounds": ["stability", "discrepancy", "log-cosh", "path length", "cosh"],
     "ntk": ["price", "read-out", "covariance", "bayesian", "contraction"],
     "implicit_bias": ["jensen", "minimizer", "diagonal", "sparse", "transition"],
+    "report": ["verdict", "drift", "monitor", "equinox", "fine-tuning"],
 }
 
 
