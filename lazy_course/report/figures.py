@@ -25,7 +25,8 @@ FLOOR = 1e-8
 def _zones(ax: Axes) -> None:
     """Where the verdict changes, as lines with a word."""
     for share, name in ((words.SMALL, "lazy below"), (words.LARGE, "not lazy above")):
-        ax.axvline(share, color="0.45", linestyle=":", linewidth=1.4)
+        # The verdict looks at the first two rows only.
+        ax.plot((share, share), (-1.4, 0.6), color="0.45", linestyle=":", linewidth=1.4)
         ax.annotate(
             name, (share, 1.0), xycoords=("data", "axes fraction"), rotation=90, ha="right", va="top", fontsize=9,
             color="0.25", xytext=(-2, -4), textcoords="offset points",
@@ -55,7 +56,7 @@ def report(found: "LazinessReport") -> Figure:
     low, high = right.get_xlim()
     right.set_xlim(min(low, 0.5 * words.SMALL), max(high, 2 * words.LARGE))
     _zones(right)
-    right.legend(loc="lower left")
+    fig.legend(loc="outside lower right", ncols=2)
     return fig
 
 

@@ -79,7 +79,8 @@ class LazinessMonitor:
         jax.block_until_ready(self._measure(self._probe, start))
         self._size = float(parts.norm(start))
         self.every, self.share, self.rows = every, share, list[Row]()
-        self._began, self._spent, self._due = time.perf_counter(), 0.0, 0.0
+        # The clock starts at the first call: what is compiled before it must not be taken for training.
+        self._began, self._spent, self._due = np.nan, 0.0, 0.0
         self._live = _Live(self) if live else None
 
     def __call__(self, step: int, params: PyTree) -> bool:
@@ -88,6 +89,7 @@ class LazinessMonitor:
             return False
         jax.block_until_ready(params)
         begin = time.perf_counter()
+        self._began = begin if np.isnan(self._began) else self._began
         gap, drift, displacement = (float(value) for value in self._measure(self._probe, params))
         size = displacement / self._size if self._size > 0 else np.inf
         self.rows.append(Row(int(step), gap, drift, displacement, size, time.perf_counter() - begin))
@@ -106,7 +108,7 @@ class LazinessMonitor:
 
     @property
     def cost(self) -> float:
-        """The share of the time since the constructor that the records took."""
+        """The share of the time since the first record that the records took; nan before it."""
         return self._spent / (time.perf_counter() - self._began)
 
     def plot(self) -> "Figure":
