@@ -48,7 +48,7 @@ def costs(by_parameters: list[dict[str, Any]], by_samples: list[dict[str, Any]])
                     at, seconds = [row[field] for row in seen], [row[when] for row in seen]
                     ax.plot(at, seconds, marker=mark, fillstyle=fill, markersize=7, label=label)
         ax.set(xscale="log", yscale="log", xlabel=field, ylabel="seconds")
-        ax.legend(loc="upper left")
+    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return fig
 
 
