@@ -1,5 +1,6 @@
 """A callback for a training loop of one's own: drift and gap every few steps, at a bounded share of the time."""
 
+import io
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,9 @@ from lazy_course.report import inputs, parts
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+
+DRAWING = 0.1  # share of the time for drawing while the training runs
 
 
 class Row(NamedTuple):
@@ -40,10 +44,11 @@ class LazinessMonitor:
     `every`: record each so many steps. By default (None) as often as the records take at most `share` of the time
     (5 %): a record at the first step, and the next when the training has run long enough since. A call that does not
     record costs a comparison: it does not wait for the step to end. A record waits for it, and only then
-    starts its own clock, so what counts is the monitor's own work (drawing included). Compilation happens here, in the
+    starts its own clock, so what counts is the monitor's own work. Compilation happens here, in the
     constructor.
 
-    `live`: in JupyterLab, draw the history below the cell, and draw it again as it grows (at most once a second).
+    `live`: in JupyterLab, draw the history below the cell, and draw it again as it grows. That is dear, and may take
+    `DRAWING` (10 %) of the time beside the records' share.
     `rows` are the records, `plot()` draws them, `to_csv()` writes them.
 
     Raises `ValueError` as `laziness_report` does for f, params and x, and for an option that is not positive.
@@ -79,8 +84,7 @@ class LazinessMonitor:
         jax.block_until_ready(self._measure(self._probe, start))
         self._size = float(parts.norm(start))
         self.every, self.share, self.rows = every, share, list[Row]()
-        # The clock starts at the first call: what is compiled before it must not be taken for training.
-        self._began, self._spent, self._due = np.nan, 0.0, 0.0
+        self._records = _Purse(share)
         self._live = _Live(self) if live else None
 
     def __call__(self, step: int, params: PyTree) -> bool:
@@ -88,28 +92,25 @@ class LazinessMonitor:
         if not self._is_due(step):
             return False
         jax.block_until_ready(params)
-        begin = time.perf_counter()
-        self._began = begin if np.isnan(self._began) else self._began
+        begin = self._records.open()
         gap, drift, displacement = (float(value) for value in self._measure(self._probe, params))
         size = displacement / self._size if self._size > 0 else np.inf
         self.rows.append(Row(int(step), gap, drift, displacement, size, time.perf_counter() - begin))
+        self._records.close(begin)
         if self._live is not None:
             self._live.draw()
-        end = time.perf_counter()
-        self._spent += end - begin
-        # The time spent is to be at most the share of the time since the beginning, this next record included.
-        self._due = self._began + (self._spent + (end - begin)) / self.share
         return True
 
     def _is_due(self, step: int) -> bool:
         if self.every is not None:
             return step % self.every == 0
-        return not self.rows or time.perf_counter() >= self._due
+        return self._records.allows()
 
     @property
     def cost(self) -> float:
         """The share of the time since the first record that the records took; nan before it."""
-        return self._spent / (time.perf_counter() - self._began)
+        spent = self._records.spent + (0.0 if self._live is None else self._live.purse.spent)
+        return spent / (time.perf_counter() - self._records.began)
 
     def plot(self) -> "Figure":
         """The history as a figure; raises `ValueError` if nothing is recorded."""
@@ -150,21 +151,46 @@ def _row(probe: _Probe, params: PyTree) -> tuple[Array, Array, Array]:
     return gap.relative, drift, parts.parameter_displacement(probe.params0, params)
 
 
+class _Purse:
+    """Time to spend: at most `share` of the time since the first use, the next use as dear as the last included."""
+
+    def __init__(self, share: float) -> None:
+        # The clock starts at the first use: what is compiled before it must not be taken for training.
+        self.share, self.began, self.spent, self._last = share, float("nan"), 0.0, 0.0
+
+    def allows(self) -> bool:
+        return self.spent == 0.0 or time.perf_counter() >= self.began + (self.spent + self._last) / self.share
+
+    def open(self) -> float:
+        now = time.perf_counter()
+        self.began = now if self.spent == 0.0 else self.began
+        return now
+
+    def close(self, begin: float) -> None:
+        self._last = time.perf_counter() - begin
+        self.spent += self._last
+
+
 class _Live:
-    """The figure below the cell, drawn again at most once a second."""
+    """The figure below the cell; it is drawn again when its purse allows, and not before there are two records."""
 
     def __init__(self, monitor: LazinessMonitor) -> None:
         from IPython.display import display
 
-        self._display = display
-        self._monitor, self._handle, self._next = monitor, None, 0.0
+        from lazy_course.report import figures
+
+        self._display, self._history = display, figures.history
+        self._monitor, self._handle, self.purse = monitor, None, _Purse(DRAWING)
+        # The first drawing loads fonts: that is no part of the training.
+        self._history(monitor).savefig(io.BytesIO(), format="png")
 
     def draw(self) -> None:
-        if time.perf_counter() < self._next:
+        if len(self._monitor.rows) < 2 or not self.purse.allows():
             return
-        figure = self._monitor.plot()
+        begin = self.purse.open()
+        figure = self._history(self._monitor)
         if self._handle is None:
             self._handle = self._display(figure, display_id=True)
         else:
             self._handle.update(figure)
-        self._next = time.perf_counter() + 1.0
+        self.purse.close(begin)
