@@ -34,9 +34,13 @@ found.plot()
 print(json.dumps({"file": lazy_course.__file__, "seconds": seconds, "verdict": found.verdict, "dtype": found.dtype,
                   "modules": sorted({name.partition(".")[0] for name in sys.modules})}))
 """
-BUILD = (
-    "import sys; from setuptools import build_meta as b; print(b.build_wheel(sys.argv[1]), b.build_sdist(sys.argv[1]))"
-)
+# Setuptools leaves another sys.argv behind, so the folder is read from it once.
+BUILD = """
+import sys
+from setuptools import build_meta
+out = sys.argv[1]
+print(build_meta.build_wheel(out), build_meta.build_sdist(out))
+"""
 
 
 def run(command, **options):
