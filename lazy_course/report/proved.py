@@ -44,9 +44,11 @@ def certify(h: models.BatchMap, params: PyTree, loss: Any, alpha: float, lip_dh:
     distance = float(jnp.linalg.norm(start - loss.minimizer))
     threshold = 2 * found.lip_dh * energy / found.sigma_min**2 if found.sigma_min > 0 else np.inf
     applies = alpha > threshold
-    reason = (
-        f"the path-length theorem needs alpha > {threshold:.3g} for this start" if found.sigma_min > 0 else found.reason
-    )
+    reason = found.reason
+    if found.sigma_min > 0:
+        reason = f"the path-length theorem needs alpha > {threshold:.3g} for this start"
+        if not np.isfinite(found.path_threshold):
+            reason += ", and that grows with alpha, since h(w0) is not 0: subtract it, or double the neurons"
     return Certified(
         lip_dh=found.lip_dh,
         threshold_24=found.alpha_threshold,
