@@ -230,6 +230,10 @@ def _pair(pair: Pair) -> str:
     )
 
 
+def _threshold(alpha: float) -> str:
+    return "never" if math.isinf(alpha) else _number(alpha)
+
+
 def _start_rows(r: LazinessReport) -> list[tuple[str, str]]:
     size = f"{r.samples}" + (f" of {r.samples_given}" if r.samples < r.samples_given else "")
     return [
@@ -261,10 +265,10 @@ def _predicted(p: Predicted) -> list[tuple[str, str]]:
 def _certified_rows(c: Certified) -> list[tuple[str, str]]:
     rows = [
         ("Lip(Dh) used", _number(c.lip_dh)),
-        ("Theorem 2.4 from alpha", f"{_number(c.threshold_24)} ({'applies' if c.applies_24 else 'does not apply'})"),
+        ("Theorem 2.4 from alpha", f"{_threshold(c.threshold_24)} ({'applies' if c.applies_24 else 'does not apply'})"),
         (
             "path-length theorem from alpha",
-            f"{_number(c.threshold_path)} ({'applies' if c.applies_path else 'does not apply'})",
+            f"{_threshold(c.threshold_path)} ({'applies' if c.applies_path else 'does not apply'})",
         ),
     ]
     if c.applies_path:

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -159,9 +158,9 @@ def test_a_training_that_did_not_train_is_not_praised(start):
 
 def test_a_linear_model_has_no_gap(key):
     x, y = data()
-    found = laziness_report(lambda w, rows: rows @ w, jnp.ones((D, 1)), x, y, budget=50)
+    found = laziness_report(lambda w, rows: rows @ w, jnp.ones((D, 1)), x, y, budget=50, effort="quick")
     assert found.verdict == "lazy"
-    assert found.hessian_norm == (0.0, pytest.approx(0.0, abs=1e-10))
+    assert found.hessian_norm == (0.0, np.inf)
     assert found.predicted.gap < 1e-12
     assert found.measured.function_gap < 1e-12
     # Three parameters cannot meet six targets: the rank says so.
@@ -186,9 +185,9 @@ def test_losses_of_ones_own(start, given):
 
 def test_samples_are_drawn_where_the_kernel_would_be_large(start, key):
     x = jax.random.normal(key, (40, D))
-    found = laziness_report(network, start, x, x[:, 0], largest_kernel=8, effort="quick")
-    assert (found.samples, found.samples_given) == (8, 40)
-    assert any("8 samples drawn from 40" in limit for limit in found.limits)
+    found = laziness_report(network, start, x, x[:, 0], largest_kernel=N, effort="quick")
+    assert (found.samples, found.samples_given) == (N, 40)
+    assert any("6 samples drawn from 40" in limit for limit in found.limits)
 
 
 def test_blocks_change_nothing(start):
@@ -272,20 +271,3 @@ def test_the_parts_work_under_jit_and_vmap(start):
     drift = jax.jit(lambda w: parts.jacobian_drift(h, start, w, key=jax.random.key(0), probes=2000))(other)
     before, after = dense(network, start, x)[0], dense(network, other, x)[0]
     assert float(drift) == pytest.approx(np.linalg.norm(after - before) / np.linalg.norm(before), rel=0.05)
-
-
-def test_an_equinox_module_is_compiled_away(key):
-    """A model of equinox through its adapter, with an integer that is not trained."""
-    from lazy_course.report import equinox_network
-
-    class Net(eqx.Module):
-        layer: eqx.nn.MLP
-        number: int
-
-        def __call__(self, row):
-            return self.layer(row) * self.number
-
-    x, y = data()
-    f, params = equinox_network(Net(eqx.nn.MLP(D, 1, 8, 1, activation=jnp.tanh, key=key), 2))
-    found = laziness_report(f, params, x, y, effort="quick")
-    assert found.parameters == 8 * (D + 1) + 8 + 1
