@@ -31,8 +31,9 @@ def _climbed(h: models.BatchMap, params: PyTree, direction: PyTree, key: AnyKey)
         image = jnp.where(size > 0, image, 1.0)
         return weighted_hessian(outputs, w, image / jnp.linalg.norm(image))(u), jnp.maximum(best, size)
 
-    # v alone may lie where D2h vanishes (a symmetrized start), so half of the first direction is random.
-    mixed = flat / jnp.linalg.norm(flat) + drawn / jnp.linalg.norm(drawn)
+    # v alone may lie where D2h vanishes (a symmetrized start), so a third of the first direction is random; with equal
+    # parts it would be 0 for one parameter and a draw against v.
+    mixed = flat / jnp.linalg.norm(flat) + 0.5 * drawn / jnp.linalg.norm(drawn)
     along = jnp.linalg.norm(second_differential(outputs.together, w, flat, flat)) / jnp.vdot(flat, flat)
     return jnp.abs(outputs.factor) * jax.lax.fori_loop(0, 8, climb, (mixed, along))[1]
 
