@@ -52,20 +52,11 @@ def costs(by_parameters: list[dict[str, Any]], by_samples: list[dict[str, Any]])
     return fig
 
 
-COLUMNS = (
-    "case", "verdict", "kappa (from below)", "condition number", "gap: predicted", "measured",
-    "kernel drift: predicted", "measured", "loss left",
-)  # fmt: skip
-
-
-COLUMNS = (
-    "case", "verdict", "kappa (from below)", "condition number", "gap: predicted", "measured",
-    "kernel drift: predicted", "measured", "loss left",
-)  # fmt: skip
+COLUMNS = ("case", "verdict", "kappa at least", "condition number", "gap (%)", "kernel drift (%)", "loss left (%)")
 
 
 def table(reports: dict[str, LazinessReport]) -> str:
-    """The numbers of several reports that a reader compares, as a Markdown table.
+    """The numbers of several reports that a reader compares, as Markdown: gap and drift predicted, then measured.
 
     Raises `ValueError` for a report without a measurement.
     """
@@ -74,11 +65,13 @@ def table(reports: dict[str, LazinessReport]) -> str:
         m = found.measured
         if m is None:
             raise ValueError(f"reports: {name!r} has no measurement; give trained_params or a budget")
-        shares = (found.predicted.gap, m.gap, found.predicted.kernel_drift, m.kernel_drift, m.loss_end / m.loss_start)
-        gaps, left = [f"{100 * share:.2g} %" for share in shares[:-1]], f"{100 * shares[-1]:.2g} %"
-        lines.append(
-            " | ".join([name, found.verdict, f"{found.kappa[0]:.2g}", f"{found.condition_number:.2g}", *gaps, left])
+        gap, drift = (
+            f"{100 * getattr(found.predicted, field):.2g}, {100 * getattr(m, field):.2g}"
+            for field in ("gap", "kernel_drift")
         )
+        start = f"{found.kappa[0]:.2g} | {found.condition_number:.2g}"
+        left = f"{100 * m.loss_end / m.loss_start:.2g}"
+        lines.append(" | ".join([name, found.verdict, start, gap, drift, left]))
     return "\n".join(f"| {line} |" for line in lines)
 
 
