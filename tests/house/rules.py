@@ -8,7 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 ROOT = Path(__file__).resolve().parents[2]
-NOT_CHAPTERS = {"grading"}
+NOT_CHAPTERS = {"grading", "report"}
 CELL = re.compile(r"^(`{3,})\{code-cell\}[^\n]*\n(.*?)^\1\s*$", re.M | re.S)
 STATEMENT = re.compile(r"\{prf:(theorem|lemma|proposition|corollary)\}[^\n]*\n((?::[^\n]*\n)*)")
 
@@ -24,7 +24,7 @@ def extension(name: str) -> ModuleType:
 
 
 def chapters(root: Path) -> set[str]:
-    """Folders of lazy_course that are a chapter: all but the grader."""
+    """Folders of lazy_course that are a chapter: all but the grader and the report."""
     folders = (root / "lazy_course").iterdir()
     return {f.name for f in folders if (f / "__init__.py").exists() and f.name not in NOT_CHAPTERS}
 

@@ -83,14 +83,17 @@ def test_commands_in_the_text_exist(name):
     assert [command for command in called if command not in commands] == []
 
 
-def test_the_readme_runs(capsys):
+def test_the_readme_runs(capsys, tmp_path, monkeypatch):
     """Its Python blocks, one after another in one namespace, as a researcher would paste them."""
     blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
-    assert len(blocks) >= 2
+    assert len(blocks) >= 3
+    monkeypatch.chdir(tmp_path)  # a report writes its files there
     names: dict[str, object] = {}
     for block in blocks:
         exec(compile(block, "README.md", "exec"), names)
-    kappa, shapes = capsys.readouterr().out.strip().splitlines()
+    first, *_, kappa, shapes = capsys.readouterr().out.strip().splitlines()
+    assert re.fullmatch("Laziness report: (NOT LAZY|PARTLY LAZY|LAZY)", first)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["report.json", "report.png"]
     lower, upper = map(float, re.findall(r"\d+\.\d+(?:e[-+]\d+)?", kappa))
     assert 0 < lower <= upper
     assert shapes == "(20, 20) (20, 20)"
