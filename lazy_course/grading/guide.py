@@ -127,8 +127,8 @@ def clock() -> str:
     said = ", ".join(f"{what} {record['steps'][name]['seconds']:.0f} s" for name, what in words.items())
     total = sum(step["seconds"] for step in record["steps"].values()) / 60
     return (
-        f"By the clock, on a machine with {record['machine']} and other work: {said}; all commands of this page together "
-        f"{total:.0f} minutes. The installation and your reading come on top."
+        f"By the clock, on a machine with {record['machine']} and other work: {said}; all commands of this "
+        f"page together {total:.0f} minutes. The installation and your reading come on top."
     )
 
 
