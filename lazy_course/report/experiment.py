@@ -125,7 +125,7 @@ def watched(width: int, steps: int, *, batch: int = 256, every: int | None = Non
 def monitor() -> dict[str, Any]:
     """The default monitor beside training loops of nets with 1e5, 1e6 and 1e7 parameters."""
     values = [watched(width, steps) for width, steps in ((WIDTHS[1], 2000), (WIDTHS[2], 500), (WIDTHS[3], 100))]
-    return {"settings": {"batch": 256, "share": 0.05, "samples": 16, "probes": 1}, "values": values}
+    return {"settings": {"batch": 256, "share": 0.02, "samples": 16, "probes": 1}, "values": values}
 
 
 SECTIONS: dict[str, Callable[[], dict[str, Any]]] = {"parameters": parameters, "samples": samples, "monitor": monitor}

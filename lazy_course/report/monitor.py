@@ -42,7 +42,7 @@ class LazinessMonitor:
     five forward and `probes` backward passes over the probe, and holds `probes` + 1 copies of the parameters.
 
     `every`: record each so many steps. By default (None) as often as the records take at most `share` of the time
-    (5 %): a record at the first step, and the next when the training has run long enough since. A call that does not
+    (2 %): a record at the first step, and the next when the training has run long enough since. A call that does not
     record costs a comparison: it does not wait for the step to end. A record waits for it, and only then
     starts its own clock, so what counts is the monitor's own work. Compilation happens here, in the
     constructor.
@@ -64,7 +64,7 @@ class LazinessMonitor:
         samples: int = 16,
         probes: int = 1,
         every: int | None = None,
-        share: float = 0.05,
+        share: float = 0.02,
         live: bool = False,
     ) -> None:
         problem = inputs.checked(f, params, x, None)

@@ -62,7 +62,7 @@ def test_it_takes_its_share_of_the_time_and_not_more(problem):
     total = time.perf_counter() - begin
     assert len(monitor.rows) > 2
     # The last record may be longer than the one before it, which is what it is planned from.
-    assert spent <= 0.05 * total + max(row.seconds for row in monitor.rows)
+    assert spent <= 0.02 * total + max(row.seconds for row in monitor.rows)
     assert monitor.cost < 0.1
 
 
