@@ -10,7 +10,7 @@ export JAX_PLATFORMS ?= cpu
 # No part of the stack may think that it is asked for help or telemetry on a machine without a network.
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
 
-.PHONY: help book serve lab test lint clean exercises picture bench bench-grading bench-descent pdf links package
+.PHONY: help book serve lab test lint clean exercises picture bench bench-grading bench-descent bench-course pdf links package
 
 help:
 	@echo "make book       build the book into _build/html, every page executed, and a deck of slides a chapter"
@@ -24,6 +24,7 @@ help:
 	@echo "make bench      time the kernels; PEER=/path/to/python times neural-tangents beside them and writes the record"
 	@echo "make bench-grading NBGRADER=/path/to/python   time the grader beside nbgrader and write its part of the record"
 	@echo "make bench-descent TORCH=/path/to/python   time a step of descent beside NumPy and PyTorch, for the record"
+	@echo "make bench-course   time flows and a cold build of the book, for the record"
 	@echo "make package    build the wheel and the source archive, install the wheel with what it requires into an empty"
 	@echo "                environment and make a report there (needs the network)"
 	@echo "make clean      remove what was built (the environment in .venv stays)"
@@ -70,6 +71,9 @@ bench-grading: $(READY)
 # TORCH is the Python of an environment with PyTorch.
 bench-descent: $(READY)
 	$(BIN)/python -m tests.benchmarks.run --torch $(TORCH)
+
+bench-course: $(READY)
+	$(BIN)/python -m tests.benchmarks.run --course
 
 # A test installs the wheel too, with the packages that are here already; this asks the index for all of them.
 package: $(READY)

@@ -46,7 +46,8 @@ def nnx_network(model: Any) -> tuple[Network, PyTree]:
     """
     from flax import nnx
 
-    graph, state, rest = nnx.split(model, nnx.Param, ...)
+    graph, *states = nnx.split(model, nnx.Param, ...)
+    state, rest = states
 
     def f(params: PyTree, x: Array) -> Array:
         inside = jax.tree.map(lambda leaf: leaf, state)
