@@ -8,14 +8,11 @@ memory is its own; "first" is the first report in a process, with all compilatio
 """
 
 import json
-import os
-import platform
 import resource
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +24,7 @@ from jaxtyping import Array, PyTree
 from lazy_course.report.laziness import laziness_report
 from lazy_course.report.monitor import LazinessMonitor
 from lazy_course.report.networks import equinox_network
+from lazy_course.sections import compute
 
 FILE = Path(__file__).parent / "measured.json"
 INPUTS, DEPTH = 64, 3
@@ -133,18 +131,7 @@ SECTIONS: dict[str, Callable[[], dict[str, Any]]] = {"parameters": parameters, "
 
 def main(names: list[str]) -> None:
     """Compute the named sections (all if none is named) and write them into measured.json."""
-    unknown = set(names) - set(SECTIONS)
-    if unknown:
-        raise ValueError(f"section: expected some of {sorted(SECTIONS)}, got {sorted(unknown)}")
-    measured = json.loads(FILE.read_text(encoding="utf-8")) if FILE.exists() else {}
-    for name in names or SECTIONS:
-        print(name, flush=True)
-        start = time.perf_counter()
-        measured[name] = SECTIONS[name]()
-        measured[name]["seconds"] = round(time.perf_counter() - start, 1)
-        measured[name]["machine"] = f"{platform.machine()}, {os.cpu_count()} cores"
-        measured[name]["versions"] = {package: version(package) for package in ("jax", "equinox", "numpy")}
-        FILE.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
+    compute(FILE, SECTIONS, names, packages=("jax", "equinox", "numpy"))
 
 
 def run() -> None:
