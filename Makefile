@@ -10,7 +10,7 @@ export JAX_PLATFORMS ?= cpu
 # No part of the stack may think that it is asked for help or telemetry on a machine without a network.
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
 
-.PHONY: help book serve lab test lint clean exercises picture bench bench-grading bench-descent pdf links
+.PHONY: help book serve lab test lint clean exercises picture bench bench-grading bench-descent bench-course pdf links package
 
 help:
 	@echo "make book       build the book into _build/html, every page executed, and a deck of slides a chapter"
@@ -24,6 +24,9 @@ help:
 	@echo "make bench      time the kernels; PEER=/path/to/python times neural-tangents beside them and writes the record"
 	@echo "make bench-grading NBGRADER=/path/to/python   time the grader beside nbgrader and write its part of the record"
 	@echo "make bench-descent TORCH=/path/to/python   time a step of descent beside NumPy and PyTorch, for the record"
+	@echo "make bench-course   time flows and a cold build of the book, for the record"
+	@echo "make package    build the wheel and the source archive, install the wheel with what it requires into an empty"
+	@echo "                environment and make a report there (needs the network)"
 	@echo "make clean      remove what was built (the environment in .venv stays)"
 
 $(READY): requirements.lock pyproject.toml
@@ -68,6 +71,22 @@ bench-grading: $(READY)
 # TORCH is the Python of an environment with PyTorch.
 bench-descent: $(READY)
 	$(BIN)/python -m tests.benchmarks.run --torch $(TORCH)
+
+bench-course: $(READY)
+	$(BIN)/python -m tests.benchmarks.run --course
+
+# A test installs the wheel too, with the packages that are here already; this asks the index for all of them.
+package: $(READY)
+	rm -rf _build/dist _build/empty
+	mkdir -p _build/dist
+	$(BIN)/python -c "from setuptools import build_meta as b; b.build_wheel('_build/dist'); b.build_sdist('_build/dist')"
+	rm -rf build
+	$(PYTHON) -m venv _build/empty
+	_build/empty/bin/python -m pip install --quiet --disable-pip-version-check _build/dist/*.whl
+	cd _build/empty && bin/python -I -c "import jax.numpy as jnp; from lazy_course.report import laziness_report; \
+	  x = jnp.linspace(-1.0, 1.0, 8)[:, None]; \
+	  print(laziness_report(lambda w, x: jnp.tanh(x @ w), jnp.ones((1, 1)), x, x))"
+	@ls _build/dist
 
 lint: $(READY)
 	$(BIN)/ruff check .

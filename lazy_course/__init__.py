@@ -2,11 +2,16 @@
 
 Importing the package switches JAX to double precision: the theory chapters compare
 quantities that differ by factors of 10^7 and more. An experiment that wants single
-precision names float32 itself.
+precision names float32 itself. Who uses the laziness report in a project of single
+precision sets the environment variable LAZY_COURSE_X64=0 before the import: then JAX
+stays as it is.
 """
+
+import os
 
 import jax
 
-jax.config.update("jax_enable_x64", True)
+if os.environ.get("LAZY_COURSE_X64", "1") != "0":
+    jax.config.update("jax_enable_x64", True)
 
 __version__ = "0.1.0"

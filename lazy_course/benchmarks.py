@@ -27,6 +27,9 @@ LOOPS = {
     "autograd": "the usual loop in PyTorch: autograd and SGD",
     "torch": "a loop in PyTorch by hand, without autograd",
 }
+STEP = "a step of descent of one of many two-layer networks on the same data, single precision"
+GAP = "distance of a flow and its linearization at α = $10^{exponent}$; width {width}, n = {n}, to {accuracy:.1%}"
+PLAIN = "both flows by diffrax, subtracted"
 WAYS = ("jacobian", "pairs", "gram")
 
 
@@ -51,7 +54,44 @@ def table() -> str:
         seconds = " | ".join(_seconds(grading["seconds"][side]) for side in (mode, "ours"))
         asked = f"{grading['target']:g}" if mode == "peer" else ""
         lines.append(f"| {what} | {name_of_peer} | {seconds} | **{_ratio_of(grading, mode):.3g}** | {asked} |")
-    return "\n".join(lines)
+    return "\n".join([*lines, *_rows_of_descent(record["descent"]), *_rows_of_course(record["course"])])
+
+
+def _rows_of_descent(found: dict[str, Any]) -> list[str]:
+    rows = []
+    for name, asked in found["targets"]["float32"].items():
+        times = found["milliseconds"]["float32"]
+        seconds = " | ".join(_seconds(min(times[side]) / 1000) for side in (name, "ours"))
+        rows.append(f"| {STEP} | {LOOPS[name]} | {seconds} | **{found['ratios']['float32'][name]:.3g}** | {asked:g} |")
+    return rows
+
+
+def _rows_of_course(found: dict[str, Any]) -> list[str]:
+    rows = []
+    for alpha, one in found["gaps"].items():
+        seconds = one["seconds"]
+        what = GAP.format(exponent=round(np.log10(float(alpha))), **found["settings"])
+        if seconds["peer"] is None:
+            rows.append(f"| {what} | {PLAIN}, no tolerance is enough | – | {_seconds(seconds['ours'])} | – | |")
+        else:
+            times = " | ".join(_seconds(seconds[side]) for side in ("peer", "ours"))
+            ratio = seconds["peer"] / seconds["ours"]
+            rows.append(f"| {what} | {PLAIN}, tolerance {one['tolerance']:.0e} | {times} | **{ratio:.2g}** | |")
+    cold = found["build"]
+    what = f"cold build of the book, {len(cold['pages'])} pages executed"
+    return [*rows, f"| {what} | – | – | {cold['seconds']:.0f} s | – | below {found['target']['build']} s |"]
+
+
+def pages() -> str:
+    """Where the build was timed, and the seconds of each page, as one paragraph."""
+    found = load()["course"]
+    machine, cold = found["machine"], found["build"]
+    longest = sorted(cold["pages"].items(), key=lambda page: -page[1])
+    each = ", ".join(f"{name.removeprefix('book/')} {seconds:.0f} s" for name, seconds in longest)
+    return (
+        f"Machine: {machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB. Two pages execute "
+        f"at a time: {each}."
+    )
 
 
 def _ratio_of(grading: dict[str, Any], mode: str) -> float:
@@ -63,7 +103,7 @@ def grading() -> str:
     found = load()["grading"]
     machine, versions, settings, memory = (found[key] for key in ("machine", "versions", "settings", "memory"))
     ours, peer = (", ".join(f"{name} {number}" for name, number in versions[side].items()) for side in ("ours", "peer"))
-    first, last = ({kind: values[i] for kind, values in memory.items()} for i in (0, -1))
+    grader, family = (" ".join(f"{value:.0f}" for value in memory[kind]) for kind in ("grader", "family"))
     halves = " and ".join(f"{part:.3g} s" for part in found["parts"]["peer"])
     return (
         f"Machine: {machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB, {machine['system']}, "
@@ -72,9 +112,8 @@ def grading() -> str:
         f"graded {settings['sample']} of them in either way, half before and half after; its start is not "
         f"counted; alone it took {halves} "
         f"in the two halves. "
-        f"Both gave every student the points that the answers are worth. The grader's memory was "
-        f"{first['grader']:.0f} MiB over the first fifth of the cohort and {last['grader']:.0f} MiB over the last; "
-        f"with its workers and the students' kernels, {first['family']:.0f} MiB and {last['family']:.0f} MiB."
+        f"Both gave every student the points that the answers are worth. In the fifths of the cohort the "
+        f"grader's memory was {grader} MiB; with its workers and the students' kernels {family} MiB."
     )
 
 

@@ -26,3 +26,43 @@ class Derived:
     def holds(self) -> bool:
         """Whether there are checks, and all of them are zero."""
         return bool(self.checks) and all(value == 0 for value in self.remainders().values())
+
+    def only(self, *beginnings: str) -> "Derived":
+        """Keep the checks whose names begin with one of the texts: those of one step of a proof.
+
+        Raises a ValueError where a text is the beginning of no name.
+        """
+        for text in beginnings:
+            if not any(name.startswith(text) for name in self.checks):
+                names = list(self.checks)
+                raise ValueError(
+                    f"beginnings: expected the beginning of one of {names}, got {text!r}; name one of them"
+                )
+        kept = {name: value for name, value in self.checks.items() if name.startswith(beginnings)}
+        return Derived(self.equation, kept)
+
+
+class Zeros(dict[str, Expr]):
+    """Named remainders that are all zero; a notebook shows one in a line."""
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{value}   {name}" for name, value in self.items())
+
+
+def zeros(*rows: Derived) -> Zeros:
+    """Simplify the checks of the rows, and return them if all are zero: what the book shows for a step of a proof.
+
+    Raises an ArithmeticError that names a check which is not zero, and a ValueError where there is no check or where
+    two have one name.
+    """
+    found = Zeros()
+    for row in rows:
+        for name, value in row.remainders().items():
+            if value != 0:
+                raise ArithmeticError(f"{name}: expected the remainder 0, got {value}; the derivation is wrong there")
+            if name in found:
+                raise ValueError(f"rows: expected checks of different names, got {name!r} twice; choose with `only`")
+            found[name] = value
+    if not found:
+        raise ValueError("rows: expected at least one check, got none; pass a Derived that has checks")
+    return found

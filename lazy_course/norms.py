@@ -14,9 +14,9 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PyTree
 
-from lazy_course.hessians import Outputs, outputs_of, squared_unfolding, weighted_hessian, without_factors
+from lazy_course.hessian_maximum import LARGE, SMALL, image, maximizer
+from lazy_course.hessians import outputs_of, squared_unfolding, without_factors
 from lazy_course.lanczos import lanczos, probable_upper
-from lazy_course.linearization import second_differential
 from lazy_course.models import AnyKey, RealArray
 
 Map = Callable[[PyTree], Array]
@@ -94,8 +94,6 @@ def _jacobian_bounds(h: Map, params: PyTree, step: PyTree | None, key: AnyKey, s
 
 
 DENSE_ENTRIES = 2**23
-LARGE = 100_000
-SMALL = 2_000  # parameters: here many starts cost less than the compilation
 
 
 def smallest_singular_value(h: Map, params: PyTree) -> Float[Array, ""]:
@@ -212,71 +210,12 @@ def _hessian_norm(
     # The directions in which D2h is largest, unfolded, are good places to begin; random ones are the insurance.
     largest = jax.vmap(unfolded.vector)(-1 - jnp.arange(min(starts, steps, p)))
     drawn = jax.random.normal(key_starts, (starts, p), dtype=w.dtype)
-    u = _climb(outputs, w, jnp.concatenate([largest, drawn]), key_climb, min(steps, p))
-    lower, g = _image(outputs, w, u)
+    u = maximizer(outputs, w, jnp.concatenate([largest, drawn]), key_climb, min(steps, p))
+    lower, g = image(outputs, w, u)
     # Both ends can be the same number, computed in two ways: rounding must not let them cross.
     upper = jnp.maximum(upper, lower)
     size = jnp.abs(outputs.factor)
     return HessianNorm(size * lower, size * upper, jnp.sign(outputs.factor) * g, unravel(u))
-
-
-def _unit(v: Array) -> Array:
-    norm = jnp.linalg.norm(v)
-    return v / jnp.where(norm > 0.0, norm, 1.0)
-
-
-def _image(outputs: Outputs, w: Array, u: Array) -> tuple[Array, Array]:
-    """The norm of D2h[u, u] (without the factor) and its direction g."""
-    image = second_differential(outputs.together, w, u, u)
-    return jnp.linalg.norm(image), jnp.where(jnp.any(image != 0.0), _unit(image), _unit(jnp.ones_like(image)))
-
-
-ROUNDS = 5  # from each start, before the best one is polished
-
-
-def _climb(outputs: Outputs, w: Array, starts: Float[Array, "s p"], key: AnyKey, steps: int) -> Array:
-    """The best unit u of the alternation: a few rounds from every start, then more from the best."""
-    screening = ROUNDS * starts.shape[0]
-    longest = 12 if w.size > LARGE else 200 if w.size <= SMALL else 50
-
-    def advance(u: Array, g: Array, key: AnyKey, noise: Array) -> Array:
-        # Started near u, Lanczos is warm; the noise lets it leave an eigenvector that is not extreme.
-        start = u + noise * _unit(jax.random.normal(key, u.shape, dtype=u.dtype))
-        found = lanczos(weighted_hessian(outputs, w, g), start, steps)
-        return found.vector(jnp.argmax(jnp.where(found.alive, jnp.abs(found.values), -1.0)))
-
-    def climb(state: Climb) -> Climb:
-        t = state.round
-        value, g = _image(outputs, w, state.u)
-        gain = jnp.where(t <= screening, jnp.inf, value - state.value)
-        best = jnp.where(value > state.value, state.u, state.best)
-        key_g, key_u = jax.random.split(jax.random.fold_in(key, t))
-        # At a start D2h[u, u] may vanish, or hold the climb in a small valley: blur its direction.
-        blur = jnp.where((t < screening) & (t % ROUNDS == 0), 0.3, 0.0)
-        g = _unit(g + blur * _unit(jax.random.normal(key_g, g.shape, dtype=g.dtype)))
-        noise = 0.1 ** jnp.maximum(1.0, 1.0 + t - screening)
-        following = jnp.where(t + 1 >= screening, best, _unit(starts[jnp.minimum((t + 1) // ROUNDS, len(starts) - 1)]))
-        renew = (t < screening) & ((t + 1) % ROUNDS == 0)
-        u = jax.lax.cond(renew, lambda: following, lambda: advance(state.u, g, key_u, noise))
-        return Climb(u, best, jnp.maximum(value, state.value), gain, t + 1)
-
-    def unfinished(state: Climb) -> Array:
-        polished = state.round - screening
-        return (polished < 4) | ((polished < longest) & (state.gain > 1e-10 * state.value))
-
-    zero = jnp.zeros((), w.dtype)
-    first = Climb(_unit(starts[0]), _unit(starts[0]), zero, zero, jnp.asarray(0))
-    return jax.lax.while_loop(unfinished, climb, first).best
-
-
-class Climb(NamedTuple):
-    """Where `_climb` stands: the present u, the best one so far with its value, the last gain, the round."""
-
-    u: Array
-    best: Array
-    value: Array
-    gain: Array
-    round: Array
 
 
 # --- inverse relative scale -----------------------------------------------------------------------------

@@ -92,6 +92,11 @@ def expected_minutes(stem: str) -> float:
     return run + sum(rule["written_point"] * item.points for item in problems.by_hand)
 
 
+def expected_time(stem: str) -> str:
+    """The expected time of a problem set in words, as its own introduction says it too: "4.5 hours"."""
+    return _hours(expected_minutes(stem))
+
+
 def plans() -> tuple[Plan, ...]:
     """The syllabuses of teaching.toml."""
     return tuple(
@@ -145,7 +150,7 @@ def _where(part: Part) -> str:
 
 
 def _set(stem: str) -> str:
-    return f"{{doc}}`/exercises/{stem}`, {points(stem):g} points, about {_hours(expected_minutes(stem))}"
+    return f"{{doc}}`/exercises/{stem}`, {points(stem):g} points, about {expected_time(stem)}"
 
 
 def _hours(minutes: float) -> str:
@@ -176,7 +181,7 @@ def sets_table() -> str:
         by_hand = sum(item.points for item in problems.by_hand)
         lines.append(
             f"| {{doc}}`/exercises/{stem}` | {len(problems.questions)} | {points(stem):g} | {by_hand:g} | "
-            f"{_hours(expected_minutes(stem))} |"
+            f"{expected_time(stem)} |"
         )
     return "\n".join(lines)
 

@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import sources
 
 SECTION = re.compile(r"^(Args|Attributes|Parameters|Raises|Returns|Yields|Example|Examples|Note|Notes):\s*$")
+ESCAPED = re.compile(r"\\([*_<>\[\]{}|#~])")
 ITEM = re.compile(r"^`?([*\\\w, .\[\]]+?)`?(?: \([^)]*\))?:\s+(.*)$")
 CELL = re.compile(r"^(`{3,})\{code-cell\}[^\n]*\n(.*?)^\1\s*$", re.M | re.S)
 Definition = ast.FunctionDef | ast.ClassDef
@@ -65,14 +66,16 @@ def markdown(docstring: str) -> str:
         else:
             inside = inside and not text
             indented = line.startswith("    ") and text
-            out.append(f"    {text}" if indented else text)
+            # An indented block is code: there the escapes would be seen.
+            out.append("    " + ESCAPED.sub(r"\1", line[4:]) if indented else text)
     return "\n".join(out)
 
 
 def _plain(text: str) -> str:
     """Escape what Markdown or HTML would read as markup, outside of `code` and $formulas$."""
     parts = re.split(r"(``[^`]+``|`[^`]+`|\$\$.+?\$\$|\$[^$]+\$)", text, flags=re.S)
-    return "".join(part if i % 2 else re.sub(r"([*_<>\[\]{}|#~])", r"\\\1", part) for i, part in enumerate(parts))
+    text = "".join(part if i % 2 else re.sub(r"([*_<>\[\]{}|#~])", r"\\\1", part) for i, part in enumerate(parts))
+    return re.sub(r"^( *)\\\* (?=\S)", r"\1* ", text, flags=re.M)  # an item of a list
 
 
 @functools.cache

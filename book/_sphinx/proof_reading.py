@@ -2,6 +2,7 @@
 
 A proof of the book has named steps, each a paragraph that begins with an emphasized "Step 1, ...". Each becomes a
 `details` element, open at first, so that a page without JavaScript, a search in the page and a print show all of it.
+A folded cell below a proof whose first line is the comment "Check of step 1" (or "of the proof") goes into that step.
 
 A preview is a statement, a numbered equation or an erratum as HTML, its formulas still TeX. Those of one page stand in
 one small script beside the page's own files: a script can be loaded from a folder (file://) too, where fetch is
@@ -19,7 +20,8 @@ from sphinx.application import Sphinx
 from sphinx.writers.html5 import HTML5Translator
 from sphinx_proof.nodes import proof_node
 
-STEP = re.compile(r"Steps? \d")
+STEP = re.compile(r"Steps? (\d+)")
+CHECK = re.compile(r"# Check of (?:step (\d+)|the proof)\n")
 STATEMENT = "div.proof.admonition[id]:not(.proof .proof)"
 MARKS = ('class="proof ', 'id="equation-', 'id="erratum-')
 NOTATION = "book/notation"
@@ -62,14 +64,42 @@ def fold_proofs(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     for content in doctree.findall(nodes.section):
         # sphinx-proof calls the content of every statement by the same id.
         content["ids"] = [name for name in content["ids"] if name != "proof-content"]
+    for section in [*doctree.findall(nodes.section)]:
+        _move_checks(section)
     for cell in doctree.findall(_is_hidden_check):
         cell["prompt_show"], cell["prompt_hide"] = "Show the check by sympy", "Hide the check by sympy"
 
 
 def _is_hidden_check(node: nodes.Node) -> bool:
-    """Whether MyST-NB folds this cell as a whole, and it calls a derivation: then the toggle can say what is inside."""
+    """Whether MyST-NB folds this cell as a whole, and it calls a derivation or checks a step, as its toggle can say."""
     folded = isinstance(node, nodes.Element) and "content" in node.get("prompt_show", "")
-    return folded and type(node).__name__ == "HideCodeCellNode" and "derivation" in node.astext()
+    if not folded or type(node).__name__ != "HideCodeCellNode":
+        return False
+    text = node.astext()
+    return "derivation" in text or CHECK.match(text) is not None
+
+
+def _move_checks(section: nodes.section) -> None:
+    """Put each check below a proof into the step that it names."""
+    proof: nodes.Element | None = None
+    for child in [*section.children]:
+        if isinstance(child, proof_node):
+            proof = child[0]
+        # MyST-NB wraps all of a folded cell's content in one node inside the cell.
+        check = CHECK.match(child.astext()) if any(map(_is_hidden_check, child.children)) else None
+        if check and proof is not None:
+            section.remove(child)
+            _place_of(proof, check.group(1)).append(child)
+
+
+def _place_of(proof: nodes.Element, number: str | None) -> nodes.Element:
+    """The step of a proof that has this number; the proof itself without a number."""
+    if number is None:
+        return proof
+    for step in proof.findall(proof_step):
+        if STEP.match(step[0].astext()).group(1) == number:  # type: ignore[union-attr]
+            return step
+    raise ValueError(f"check of step {number}: the proof above it has no such step; give the number of one that it has")
 
 
 def _in_steps(children: list[nodes.Node]) -> list[nodes.Node]:

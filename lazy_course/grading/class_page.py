@@ -6,6 +6,7 @@ from html import escape
 from typing import Any
 
 from lazy_course.grading.compare import NO_ANSWER
+from lazy_course.grading.marks import NOT_WRITTEN
 from lazy_course.grading.page import histogram, page
 from lazy_course.grading.source import ProblemSet, Question
 
@@ -45,7 +46,7 @@ def _hardest(tallies: list[tuple[Question, dict[str, Any]]]) -> str:
 
 
 def _tally(question: Question, records: list[dict[str, Any]]) -> dict[str, Any]:
-    """Numbers of students by points, those without an answer, the share that was given, and causes of losses."""
+    """Numbers of students by points, those who wrote nothing, those of whom nothing could be read, share and causes."""
     marks = [record["marks"][question.id] for record in records if question.id in record["marks"]]
     given = [float(mark["points"]) for mark in marks if mark["points"] is not None]
     lost = [mark for mark in marks if mark["points"] is not None and mark["points"] < question.points]
@@ -56,10 +57,16 @@ def _tally(question: Question, records: list[dict[str, Any]]) -> dict[str, Any]:
     )
     return {
         "counts": _bins(question, given) | ({"open": len(marks) - len(given)} if len(given) < len(marks) else {}),
-        "blank": sum(NO_ANSWER in mark["cause"] or not mark["written"] for mark in lost),
+        "blank": sum(map(_is_blank, lost)),
+        "unread": sum(not mark["written"] and not _is_blank(mark) for mark in lost),
         "right": sum(given) / len(given) / question.points if given else 1.0,
         "causes": causes.most_common(_CAUSES),
     }
+
+
+def _is_blank(mark: dict[str, Any]) -> bool:
+    """Whether nothing was written, as opposed to a file or a cell that could not be read or is not there."""
+    return NO_ANSWER in mark["cause"] or NOT_WRITTEN in mark["cause"]
 
 
 def _bins(question: Question, given: list[float]) -> dict[str, int]:
@@ -74,7 +81,9 @@ def _bins(question: Question, given: list[float]) -> dict[str, int]:
 
 def _row(question: Question, tally: dict[str, Any]) -> str:
     causes = "<br>".join(f"{count} &times; {escape(cause)}" for cause, count in tally["causes"])
-    blank = f"{tally['blank']} of them wrote nothing" if tally["blank"] else ""
+    parts = [f"{tally['blank']} of them wrote nothing"] if tally["blank"] else []
+    parts += [f"of {tally['unread']} no answer could be read"] if tally["unread"] else []
+    blank = ", ".join(parts)
     return (
         f'<tr><th scope="row">{escape(question.id)}</th><td class="points">{tally["right"]:.0%} of '
         f"{question.points:g}</td><td>{histogram(tally['counts'])}{blank}</td><td>{causes}</td></tr>\n"

@@ -8,6 +8,7 @@ import contextlib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import dask
 from distributed import Client, LocalCluster, as_completed
 
 from lazy_course.grading import runner, sandbox
@@ -15,6 +16,17 @@ from lazy_course.grading.errors import GradingError
 from lazy_course.grading.sandbox import Bubblewrap
 
 PATIENCE = 10.0  # seconds to wait for a scheduler
+
+# Nobody looks at the logs and profiles that Dask keeps of itself; their entries hold whole jobs.
+_PLAIN = {
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.log-length": 10,
+    "distributed.admin.low-level-log-length": 10,
+    "distributed.admin.system-monitor.log-length": 10,
+    "distributed.admin.system-monitor.gil.enabled": False,
+    "distributed.diagnostics.computations.max-history": 1,
+    "distributed.diagnostics.erred-tasks.max-history": 1,
+}
 
 Verdicts = tuple[list[dict[str, Any]], str]
 
@@ -28,6 +40,7 @@ def crew(workers: int, scheduler: str | None, isolation: str) -> Iterator[Client
     if scheduler is None:
         # Each worker only waits for a process of its own, so threads do.
         with (
+            dask.config.set(_PLAIN),
             LocalCluster(
                 n_workers=workers, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0"
             ) as cluster,

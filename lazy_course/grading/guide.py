@@ -102,6 +102,11 @@ def console(*names: str) -> str:
     return "\n".join(["```console", *lines, "```"])
 
 
+def roster(file: str) -> str:
+    """The list of the made-up class as an LMS gives it, as MyST text."""
+    return f"```text\n{rosters()[file]}```"
+
+
 def page(path: str, title: str) -> str:
     """A page that the grader wrote, in a frame of its own, as HTML."""
     found = {name: text for step in load()["steps"].values() for name, text in step["pages"].items()}
@@ -120,7 +125,11 @@ def clock() -> str:
         "grade proof": "grading one set with a proof",
     }
     said = ", ".join(f"{what} {record['steps'][name]['seconds']:.0f} s" for name, what in words.items())
-    return f"By the clock, on a machine with {record['machine']} and other work: {said}."
+    total = sum(step["seconds"] for step in record["steps"].values()) / 60
+    return (
+        f"By the clock, on a machine with {record['machine']} and other work: {said}; all commands of this "
+        f"page together {total:.0f} minutes. The installation and your reading come on top."
+    )
 
 
 def main() -> int:

@@ -33,13 +33,13 @@ class Clash(Exception):
 
 
 def harmless(text: str) -> str:
-    """A cell that a spreadsheet does not take for a formula."""
-    return "'" + text if text.startswith(_FORMULA) else text
+    """A cell that a spreadsheet does not take for a formula, with an apostrophe more than the text has."""
+    return "'" + text if text.lstrip("'").startswith(_FORMULA) else text
 
 
 def _plain(text: str) -> str:
     """What `harmless` was given."""
-    return text[1:] if text.startswith("'") and text[1:].startswith(_FORMULA) else text
+    return text[1:] if text.startswith("'") and text.lstrip("'").startswith(_FORMULA) else text
 
 
 def read(path: Path) -> Rows:

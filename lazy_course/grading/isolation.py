@@ -7,7 +7,7 @@ an isolation has to let through. Here is the one that builds no walls; `sandbox`
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from lazy_course.grading.sandbox import Bubblewrap
 
@@ -18,8 +18,12 @@ class Isolation(Protocol):
 
     name: str
 
-    def wrap(self, command: Sequence[str], folder: Path) -> list[str]:
-        """The command that runs `command` with `folder` as the only place to read and write."""
+    def wrap(self, command: Sequence[str], folder: Path, *, first: bool = False) -> list[str]:
+        """The command that runs `command` with `folder` as its only place; as process 1 there if `first`."""
+        ...
+
+    def rights(self) -> dict[str, Any] | None:
+        """What a process keeps that enters from outside; None if there are no walls to enter."""
         ...
 
     def hand_over(self, path: Path) -> None:
@@ -36,9 +40,12 @@ class Unprotected:
 
     name = "none (unprotected)"
 
-    def wrap(self, command: Sequence[str], folder: Path) -> list[str]:
+    def wrap(self, command: Sequence[str], folder: Path, *, first: bool = False) -> list[str]:
         """The command as it is."""
         return list(command)
+
+    def rights(self) -> None:
+        """None."""
 
     def hand_over(self, path: Path) -> None:
         """nothing: the kernel runs as the grader's own user."""

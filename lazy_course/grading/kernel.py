@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -17,6 +18,7 @@ from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import KernelManager
 from nbval.kernel import RunningKernel
 
+from lazy_course.grading import forkserver
 from lazy_course.grading.files import fonts_in, put_fonts
 from lazy_course.grading.isolation import Isolation
 from lazy_course.grading.sandbox import family
@@ -73,17 +75,25 @@ class _Manager(KernelManager):
 
 
 class IsolatedKernel(RunningKernel):
-    """nbval's kernel, started by an isolation in `folder` with a clean environment."""
+    """nbval's kernel, started by an isolation in `folder` with a clean environment.
 
-    def __init__(self, isolation: Isolation, folder: Path, startup_timeout: float = 60.0) -> None:
-        launch = [sys.executable, "-s", "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    If `split`, it is split off from a process that has loaded JAX, where there is one and walls to enter.
+    """
+
+    def __init__(self, isolation: Isolation, folder: Path, *, split: bool, startup_timeout: float = 60.0) -> None:
         # Each kernel has a folder of its own, so that the next one begins with what was there at first.
         self.own = tempfile.TemporaryDirectory(prefix="k", dir=folder, ignore_cleanup_errors=True)
         self.folder = Path(self.own.name)
         home = self.folder / "home"
         home.mkdir()
         put_fonts(home, fonts_in(folder / "home"))
-        command = isolation.wrap([*launch, "--HistoryManager.enabled=False"], self.folder)
+        file = str(self.folder / "c.json")
+        arguments = ["-f", file, "--HistoryManager.enabled=False"]
+        rights = isolation.rights() if split and forkserver.running() else None
+        if rights is None:
+            command = isolation.wrap([sys.executable, "-s", "-m", "ipykernel_launcher", *arguments], self.folder)
+        else:
+            command = isolation.wrap(forkserver.HOLDER, self.folder, first=True)
         self.isolation, self.looked = isolation, 0.0
         # A message above the size is not taken in, and neither is what that connection sends until it is made again.
         context = zmq.Context()
@@ -93,30 +103,45 @@ class IsolatedKernel(RunningKernel):
             kernel_spec_manager=_OneKernelSpec(command),
             transport="ipc",
             ip=str(self.folder / "k"),
-            connection_file=str(self.folder / "c.json"),
+            connection_file=file,
         )
         self.km.isolation = isolation
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        self.km.start_kernel(cwd=str(home), env=environment(home), **quiet)
-        self.kc = self.km.client()
-        self.kc.start_channels()
-        try:
-            self.kc.wait_for_ready(timeout=startup_timeout)
-        except RuntimeError:
-            self.kill()
-            raise
+        said, says = socket.socketpair()
+        with said, says:
+            out = subprocess.DEVNULL if rights is None else says
+            self.km.start_kernel(cwd=str(home), env=environment(home), stdout=out, stderr=subprocess.DEVNULL)
+            says.close()
+            self.kc = self.km.client()
+            self.kc.start_channels()
+            try:
+                if rights is not None:
+                    said.settimeout(startup_timeout)
+                    if said.recv(1) != forkserver.HERE:
+                        raise OSError("the walls around a kernel were not built")
+                    order = {"home": str(home), "environment": environment(home), "arguments": arguments, **rights}
+                    forkserver.split(self._family()[-1].pid, order, startup_timeout)
+                    said.sendall(forkserver.HERE)
+                self.kc.wait_for_ready(timeout=startup_timeout)
+            except (RuntimeError, OSError):
+                self.kill()
+                raise
 
     def kill(self) -> None:
         """End the kernel and all that it started at once, without asking."""
-        process = getattr(self.km.provisioner, "pid", None)
-        left = family(process) if process else []
+        left = self._family()
         self.kc.stop_channels()
         # First what the kernel's process started: inside walls that is all that is there, and the process that built
         # them clears up after it and ends. If it went first, the rest would wait to be cleared up by the machine.
         _end(left[1:], patience=1.0)
         self.km.shutdown_kernel(now=True)
         _end(left, patience=10.0)  # the next kernel needs their place
+        self.km.context.destroy(linger=0)
         self.own.cleanup()
+
+    def _family(self) -> list[psutil.Process]:
+        """The process that was started for the kernel, and all that it started."""
+        process = getattr(self.km.provisioner, "pid", None)
+        return family(process) if process else []
 
     def run(self, source: str, timeout: float) -> Outcome:
         """Run one cell; KernelLost if the kernel dies or is not done after `timeout` seconds."""

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -38,9 +39,9 @@ class Limits:
     processes: int = 128 + 16 * (os.cpu_count() or 1)  # threads count
     processor: int = 3600
 
-    def options(self) -> list[str]:
-        """The options of prlimit."""
-        hard = {
+    def kept(self) -> dict[str, int]:
+        """Those that the system keeps, under their names in prlimit."""
+        return {
             "as": self.address_space,
             "cpu": self.processor,
             "fsize": self.file,
@@ -48,7 +49,6 @@ class Limits:
             "nproc": self.processes,
             "core": 0,
         }
-        return [f"--{name}={value}" for name, value in hard.items()]
 
 
 class Bubblewrap:
@@ -61,12 +61,17 @@ class Bubblewrap:
     name = "bubblewrap (no network, read-only system, limits on memory, time, processes and files)"
     limits = Limits()
 
-    def wrap(self, command: Sequence[str], folder: Path) -> list[str]:
-        """The command that runs `command` behind the walls; `folder` is handed over to its user."""
-        limited = ["prlimit", *self.limits.options(), "--"]
+    def wrap(self, command: Sequence[str], folder: Path, *, first: bool = False) -> list[str]:
+        """The command that runs `command` behind the walls; `folder` is handed over to its user.
+
+        With `first` it is process 1 there: none inside can end it, and what loses its parent is its own. Where root
+        grades it stays root, without a capability, for a process that changed its user would outlive bubblewrap.
+        """
+        limited = ["prlimit", *(f"--{name}={value}" for name, value in self.limits.kept().items()), "--"]
         if os.geteuid() == 0:
             user = str(self.user())
-            walls = ["--cap-drop", "ALL", *_each("--cap-add", "CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP")]
+            needed = () if first else ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP")
+            walls = ["--cap-drop", "ALL", *_each("--cap-add", *needed)]
             identity = [f"--reuid={user}", f"--regid={user}", "--clear-groups"]
             limited += ["setpriv", *identity, "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"]
             folder.chmod(0o755)  # bubblewrap, which gave up root's right to pass anywhere, has to enter it
@@ -78,7 +83,13 @@ class Bubblewrap:
         closed = ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", str(folder / "home")]
         # A kernel that looks for its parent does not see it through the walls, and would end.
         kept = ["--die-with-parent", "--new-session", "--hostname", "sandbox", "--unsetenv", "JPY_PARENT_PID"]
-        return ["bwrap", *walls, *_APART, *kept, *_mounts(), *inside, *closed, "--", *limited, *command]
+        kept += ["--as-pid-1"] * first
+        behind = command if first else [*limited, *command]
+        return ["bwrap", *walls, *_APART, *kept, *_mounts(), *inside, *closed, "--", *behind]
+
+    def rights(self) -> dict[str, Any]:
+        """What a process keeps that enters the walls: the keywords of `entry.confine`."""
+        return {"user": self.user() if os.geteuid() == 0 else None, "limits": self.limits.kept()}
 
     def hand_over(self, path: Path) -> None:
         """Give a file to the user that the kernel runs as."""

@@ -12,10 +12,13 @@ import os
 import signal
 import socket
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lazy_course.grading import forkserver
+from lazy_course.grading.kernel import environment
 from lazy_course.grading.nbval_plugin import Graded, Job
 
 # Two of pytest's own plugins are left out that search all memory for lost errors before they end.
@@ -30,6 +33,8 @@ def main() -> None:
     for stream in (0, 1):
         os.dup2(silence, stream)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the processes: their sockets tell the end
+    if sys.platform == "linux":
+        forkserver.start(environment(Path("/")))
     pytest.main(["--markers", "-c", os.devnull, *_PLUGINS])  # loads the rest of pytest
     gc.freeze()
     while True:

@@ -9,9 +9,7 @@ begins to find the target, against d and k).
 
 import json
 import sys
-import time
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +22,7 @@ from jaxtyping import Array
 from lazy_course.implicit_bias import bounds, flow, numerics
 from lazy_course.implicit_bias.curves import population_error
 from lazy_course.implicit_bias.dual import row_space, solve_dual
+from lazy_course.sections import compute
 
 FILE = Path(__file__).parent / "measured.json"
 SEED = 2020
@@ -221,25 +220,7 @@ SECTIONS: dict[str, Callable[[], dict[str, Any]]] = {"sparse": sparse, "samples"
 
 def main(names: list[str]) -> None:
     """Compute the named sections (all if none is named) and write them into measured.json."""
-    unknown = set(names) - set(SECTIONS)
-    if unknown:
-        raise ValueError(f"section: expected some of {sorted(SECTIONS)}, got {sorted(unknown)}")
-    measured = json.loads(FILE.read_text(encoding="utf-8")) if FILE.exists() else {}
-    for name in names or SECTIONS:
-        print(name, flush=True)
-        start = time.perf_counter()
-        measured[name] = SECTIONS[name]()
-        measured[name]["seconds"] = round(time.perf_counter() - start, 1)
-        measured[name]["versions"] = {package: version(package) for package in ("jax", "diffrax", "numpy", "scipy")}
-        FILE.write_text(json.dumps(_rounded(measured), indent=1) + "\n", encoding="utf-8")
-
-
-def _rounded(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _rounded(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_rounded(entry) for entry in value]
-    return float(f"{value:.8g}") if isinstance(value, float) else value
+    compute(FILE, SECTIONS, names, packages=("jax", "diffrax", "numpy", "scipy"), digits=8)
 
 
 def run() -> None:

@@ -178,6 +178,8 @@ CODED_2B = Population(
     positive=True,
 )
 
+CODED_2A = AgainstWidth(runs=10, teacher_scale=100.0, mean_ratio=0.05)
+
 PANELS: dict[str, dict[str, Panel]] = {
     "fig1c": {
         "paper": AgainstTau(),
@@ -186,7 +188,8 @@ PANELS: dict[str, dict[str, Panel]] = {
     },
     "fig2a": {
         "paper": AgainstWidth(),
-        "as-coded": AgainstWidth(runs=10, teacher_scale=100.0, mean_ratio=0.05),
+        "as-coded": CODED_2A,
+        "as-coded-2-runs": replace(CODED_2A, runs=2),
         "quick": AgainstWidth(d=10, n=60, n_test=100, widths=((2, 4), (8,)), runs=2, iterations=250),
     },
     "fig2b": {

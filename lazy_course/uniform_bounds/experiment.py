@@ -8,9 +8,7 @@ two proofs), pessimism (the alpha where convergence really starts), dimension (w
 
 import json
 import sys
-import time
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ import numpy as np
 from jaxtyping import Array
 
 from lazy_course.flows import solve_gradient_flow
+from lazy_course.sections import compute
 from lazy_course.trajectory import FlowSettings
 from lazy_course.uniform_bounds import features, numerics
 from lazy_course.uniform_bounds.numerics import Problem
@@ -151,17 +150,7 @@ SECTIONS: dict[str, Callable[[], dict[str, Any]]] = {
 
 def main(names: list[str]) -> None:
     """Compute the named sections (all if none is named) and write them into measured.json."""
-    unknown = set(names) - set(SECTIONS)
-    if unknown:
-        raise ValueError(f"section: expected some of {sorted(SECTIONS)}, got {sorted(unknown)}")
-    measured = json.loads(FILE.read_text(encoding="utf-8")) if FILE.exists() else {}
-    for name in names or SECTIONS:
-        print(name, flush=True)
-        start = time.perf_counter()
-        measured[name] = SECTIONS[name]()
-        measured[name]["seconds"] = round(time.perf_counter() - start, 1)
-        measured[name]["versions"] = {package: version(package) for package in ("jax", "diffrax", "numpy")}
-        FILE.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
+    compute(FILE, SECTIONS, names, packages=("jax", "diffrax", "numpy"))
 
 
 def run() -> None:

@@ -18,7 +18,7 @@ import sys
 import time
 from pathlib import Path
 
-from tests.benchmarks import cohort, descent
+from tests.benchmarks import cohort, course, descent
 from tests.benchmarks.problems import SETTINGS
 
 HERE = Path(__file__).parent
@@ -170,6 +170,14 @@ def measure_descent(torch: str) -> None:
     print(f"written to {RECORD.name}, which the book reads; targets missed: {descent.missed(found) or 'none'}")
 
 
+def measure_course() -> None:
+    """Put the part of flows and of the build into the record, whose other parts stay."""
+    found = course.measure(machine())
+    print(json.dumps(found, indent=1))
+    keep({"course": found})
+    print(f"written to {RECORD.name}, which the book reads")
+
+
 def keep(part: dict) -> None:
     """Write a part of the record, whose other parts stay."""
     record = json.loads(RECORD.read_text(encoding="utf-8")) | part
@@ -186,7 +194,11 @@ def main() -> None:
     parser.add_argument("--students", type=int, default=500, help="submissions that our side grades")
     parser.add_argument("--sample", type=int, default=20, help="those of them that nbgrader grades, in either mode")
     parser.add_argument("--torch", help="a Python in whose environment PyTorch and NumPy are installed")
+    parser.add_argument("--course", action="store_true", help="time flows and a cold build of the book")
     arguments = parser.parse_args()
+    if arguments.course:
+        measure_course()
+        return
     if arguments.torch:
         measure_descent(arguments.torch)
         return

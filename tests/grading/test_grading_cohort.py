@@ -7,23 +7,10 @@ from html import escape
 
 import pytest
 
-from lazy_course.grading import grade, isolation, probe, runner, schema, submissions
+from lazy_course.grading import grade, probe, runner, schema, submissions
 from lazy_course.grading.errors import GradingError
 from tests.grading import tiny
 from tests.grading.broken import EXPECTED, HOSTILE, NOTEBOOKS, SOLVED
-
-
-def _settings(root, **changes):
-    base = {
-        "course": root / "course",
-        "submissions": root / "submissions",
-        "out": root / "out",
-        "isolation": isolation.Unprotected(),
-        "seed_file": root / "seed",
-        "workers": 2,
-        "timeout": 6.0,
-    }
-    return grade.Settings(**(base | changes))
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +29,7 @@ def cohort(tmp_path_factory):
     (root / "submissions" / "linked-folder").symlink_to(root / "submissions" / "solved")
     (root / "submissions" / "link" / "tiny.ipynb").symlink_to(root / "submissions" / "solved" / "tiny.ipynb")
     said: list[str] = []
-    records = grade.grade(_settings(root), said.append)
+    records = grade.grade(tiny.settings(root), said.append)
     return root, {record["student"]: record for record in records}, said
 
 
@@ -214,15 +201,15 @@ def test_a_second_run_grades_only_what_is_new(cohort, monkeypatch, tmp_path):
 
     monkeypatch.setattr(runner, "run", run)
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
-    grade.grade(_settings(root, out=out), lambda line: None)
+    grade.grade(tiny.settings(root, out=out), lambda line: None)
     assert calls == []
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
     (out / "records" / "tiny" / "solved.json").write_text('{"half":')  # what no run leaves behind
     with pytest.raises(GradingError, match="did not run to its end"):
-        grade.grade(_settings(root, out=out), lambda line: None)
+        grade.grade(tiny.settings(root, out=out), lambda line: None)
     assert len(calls) == 1
     with pytest.raises(GradingError, match="did not run to its end"):
-        grade.grade(_settings(root, out=out, attempt=1, only="blank"), lambda line: None)
+        grade.grade(tiny.settings(root, out=out, attempt=1, only="blank"), lambda line: None)
 
 
 def test_expected_values_are_shown_where_the_instructor_says_so_and_nowhere_else(cohort, monkeypatch, tmp_path):
@@ -231,7 +218,7 @@ def test_expected_values_are_shown_where_the_instructor_says_so_and_nowhere_else
     shutil.copytree(root / "out", tmp_path / "out")
     kept = [path.read_bytes() for path in sorted((tmp_path / "out" / "records").rglob("*.json"))]
     monkeypatch.setattr(grade, "run_all", lambda client, work: iter(()))
-    settings = _settings(root, out=tmp_path / "out", show_expected=True)
+    settings = tiny.settings(root, out=tmp_path / "out", show_expected=True)
     grade.grade(settings, lambda line: None)
     page = (tmp_path / "out" / "feedback" / "wrong.html").read_text()
     seed = records["wrong"]["seed"]
@@ -248,7 +235,7 @@ def test_expected_values_are_shown_where_the_instructor_says_so_and_nowhere_else
     without = (root / "out" / "feedback" / "wrong.html").read_text()
     assert "xpected" not in without
     assert not any(f"{2 * x:.5g}" in without for x in inputs)
-    grade.grade(_settings(root, out=tmp_path / "out"), lambda line: None)
+    grade.grade(tiny.settings(root, out=tmp_path / "out"), lambda line: None)
     assert (tmp_path / "out" / "feedback" / "wrong.html").read_text() == without
 
 
@@ -259,7 +246,7 @@ def test_a_worker_that_dies_costs_marks_but_is_not_final(cohort, monkeypatch, tm
     monkeypatch.setattr(
         runner, "run", lambda *a, **k: ([{"question": "double", "right": True, "cause": ""}], "lost", {})
     )
-    records = grade.grade(_settings(root, out=tmp_path, only="solved"), said.append)
+    records = grade.grade(tiny.settings(root, out=tmp_path, only="solved"), said.append)
     assert [record["student"] for record in records] == ["solved"]
     assert records[0]["marks"]["double"]["points"] == 2.0
     assert records[0]["marks"]["gradient"] == {
@@ -276,68 +263,4 @@ def test_a_solution_that_fails_stops_grading_as_the_instructors_error(cohort, tm
     text = tiny.TINY.read_text().replace("return secret_factor_tiny * x", "return unknown * x")
     (solutions / "tiny.md").write_text(text)
     with pytest.raises(GradingError, match="solution of tiny fails: double"):
-        grade.grade(_settings(root, course=tmp_path / "course", out=tmp_path / "out"), lambda line: None)
-
-
-@pytest.fixture
-def two_sets(tmp_path, monkeypatch):
-    """A course of two sets, of which ann handed in the first and bob none; no kernel is needed for these files."""
-    for name in ("other", "tiny"):
-        (tmp_path / "course" / "solutions").mkdir(parents=True, exist_ok=True)
-        shutil.copy(tiny.TINY, tmp_path / "course" / "solutions" / f"{name}.md")
-    for student in ("ann", "bob"):
-        (tmp_path / "submissions" / student).mkdir(parents=True)
-    (tmp_path / "submissions" / "ann" / "tiny.ipynb").write_bytes(b"7")
-    (tmp_path / "seed").write_text("a secret of the tests\n")
-    monkeypatch.setattr(grade._Batch, "_references", lambda self, chunk, fonts: ([{}] * len(chunk), {}))
-    return tmp_path
-
-
-def test_a_set_that_nobody_handed_in_is_left_out(two_sets):
-    records = grade.grade(_settings(two_sets), lambda line: None)
-    assert {record["stem"] for record in records} == {"tiny"}
-    head, ann, bob = (two_sets / "out" / "gradebook.csv").read_text().splitlines()
-    assert "other/" not in head
-    assert ann == "ann,0,0,0,,0,10"
-    assert bob == "bob,,,,,,10"
-    assert "other" not in (two_sets / "out" / "feedback" / "ann.html").read_text()
-
-
-def test_a_set_that_is_asked_for_stays_and_an_absent_file_is_no_zero(two_sets):
-    grade.grade(_settings(two_sets, stems=("other", "tiny")), lambda line: None)
-    _, ann, bob = (two_sets / "out" / "gradebook.csv").read_text().splitlines()
-    assert ann == "ann,,,,,0,0,0,,0,20"
-    assert bob == "bob,,,,,,,,,,20"
-    page = (two_sets / "out" / "feedback" / "ann.html").read_text()
-    assert "<h2>other</h2>\n<p>no file came" in page
-    kept = json.loads((two_sets / "out" / "grades.json").read_text())["records"]
-    absent = [record for record in kept if not record["came"]]
-    assert len(absent) == 3
-    assert {mark["points"] for record in absent for mark in record["marks"].values()} == {None}
-    assert {record["waiting"] for record in absent} == {0}
-
-
-def test_folders_without_any_file_are_a_mistake_of_the_command(two_sets):
-    (two_sets / "submissions" / "ann" / "tiny.ipynb").rename(two_sets / "submissions" / "ann" / "Tiny (1).ipynb")
-    with pytest.raises(GradingError, match=r"no file of a problem set; expected <student>/ with some of other.ipynb"):
-        grade.grade(_settings(two_sets), lambda line: None)
-
-
-def test_seeds_differ_between_students_attempts_sets_and_secrets():
-    changes = [("s", "a", "x", 0), ("s", "a", "y", 0), ("s", "a", "x", 1), ("s", "b", "x", 0), ("t", "a", "x", 0)]
-    seeds = {grade.student_seed(*arguments) for arguments in changes}
-    assert len(seeds) == 5
-    assert all(0 <= seed < 2**53 for seed in seeds)
-
-
-def test_a_loose_file_is_a_submission_where_one_set_is_graded(tmp_path):
-    from lazy_course.grading.submissions import discover
-
-    (tmp_path / "ann.ipynb").write_bytes(b"")
-    (tmp_path / ".hidden").mkdir()
-    assert [item.student for item in discover(tmp_path, ["tiny"])] == ["ann"]
-    with pytest.raises(GradingError, match="holds no submissions"):
-        discover(tmp_path, ["tiny", "other"])
-    (tmp_path / "ann").mkdir()
-    with pytest.raises(GradingError, match="keep one of the two"):
-        discover(tmp_path, ["tiny"])
+        grade.grade(tiny.settings(root, course=tmp_path / "course", out=tmp_path / "out"), lambda line: None)

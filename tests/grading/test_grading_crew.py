@@ -1,5 +1,6 @@
 """One path for one machine and many: a cluster of two processes, a killed run, a scheduler that is not there."""
 
+import gc
 import random
 import shutil
 import signal
@@ -9,7 +10,7 @@ import sys
 import pytest
 from distributed import LocalCluster
 
-from lazy_course.grading import crew, grade, isolation
+from lazy_course.grading import crew, grade, isolation, runner
 from lazy_course.grading.errors import GradingError
 from tests.grading import tiny
 
@@ -143,3 +144,30 @@ def test_a_cluster_without_workers_is_named(folder):
         bare = settings(folder, "bare", scheduler=cluster.scheduler_address)
         with pytest.raises(GradingError, match="has no worker"):
             grade.grade(bare, lambda line: None)
+
+
+class _Notebook(bytes):
+    """A notebook that counts how many of its kind there are."""
+
+    alive = 0
+
+    def __new__(cls, *arguments):
+        cls.alive += 1
+        return super().__new__(cls, *arguments)
+
+    def __del__(self):
+        _Notebook.alive -= 1
+
+
+@pytest.mark.parametrize(("settings", "least", "most"), [(crew._PLAIN, 0, 60), ({}, 250, 1000)])
+def test_the_crew_keeps_no_notebooks(settings, least, most, monkeypatch):
+    """Of 300 jobs through Dask a few are kept in its logs; with its own settings nearly all are."""
+    monkeypatch.setattr(crew, "_PLAIN", settings)
+    monkeypatch.setattr(runner, "run", lambda **job: ([{"question": "a", "right": True}], "", {}))
+    with crew.crew(2, None, "none (unprotected)") as client:
+        for _ in range(3):
+            jobs = ((i, {"notebook": _Notebook(bytes([i]))}) for i in range(100))
+            assert len(list(crew.run_all(client, jobs))) == 100
+        gc.collect()
+        assert least <= _Notebook.alive <= most
+    gc.collect()

@@ -194,6 +194,32 @@ def test_the_page_on_the_class_counts_and_names_nobody():
     assert "0 submissions" in empty
 
 
+def test_the_page_on_the_class_tells_nothing_written_from_nothing_readable():
+    records = [record("ada"), record("bob"), record("eve")]
+    lost = {"points": 0, "written": False, "answer": ""}
+    records[0]["marks"]["double"] |= lost | {"cause": "the file is not valid JSON"}
+    records[1]["marks"]["double"] |= lost | {"cause": "the answer cell of double is missing"}
+    records[2]["marks"]["double"] |= lost | {"cause": "no answer was written"}
+    page = class_page.class_page(SETS, records)
+    assert "1 of them wrote nothing, of 2 no answer could be read" in page
+    assert page.count("could be read") == 1
+
+
+@pytest.mark.parametrize(
+    "comment", ["'=no", "''=no", "'quoted'", "=2+2", "'", "''", "@you", "'-1", "- a list\n- of two"]
+)
+def test_a_comment_is_read_as_it_was_written_and_saved_twice(comment, tmp_path):
+    path, key = tmp_path / "hand_marks.csv", ("ada", "tiny", "proof")
+    given, nothing = {"points": "1", "comment": comment}, {"points": "", "comment": ""}
+    hand.save(path, key, given, nothing, 4.0)
+    assert hand.read(path)[key]["comment"] == comment
+    hand.save(path, key, given, nothing, 4.0)  # the same once more is no clash
+    hand.save(path, key, given | {"points": "2"}, given, 4.0)
+    assert hand.read(path)[key]["points"] == "2"
+    cell = path.read_text().splitlines()[1].partition(",2,")[2]
+    assert not cell.strip('"').startswith(("=", "+", "-", "@"))
+
+
 def test_the_time_of_a_file_is_when_it_was_handed_in(tmp_path):
     folder = tmp_path / "submissions" / "ada"
     folder.mkdir(parents=True)

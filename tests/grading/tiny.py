@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from lazy_course.grading import notebooks, source
+from lazy_course.grading import grade, isolation, notebooks, source
 
 DATA = Path(__file__).parent / "data"
 TINY = DATA / "tiny.md"
@@ -30,3 +30,17 @@ def submission(answers: dict[str, str] | None = None, change: Callable[[dict[str
     if change:
         change(notebook)
     return json.dumps(notebook).encode()
+
+
+def settings(root: Path, **changes: Any) -> grade.Settings:
+    """How a course below `root` is graded without a sandbox; `changes` are fields of the settings."""
+    base: dict[str, Any] = {
+        "course": root / "course",
+        "submissions": root / "submissions",
+        "out": root / "out",
+        "isolation": isolation.Unprotected(),
+        "seed_file": root / "seed",
+        "workers": 2,
+        "timeout": 6.0,
+    }
+    return grade.Settings(**(base | changes))

@@ -22,6 +22,8 @@ def test_every_module_stands_in_the_reference_once():
     [
         ("w* is |x| with $a*b_c$ and `x_y`, <u, v>", r"w\* is \|x\| with $a*b_c$ and `x_y`, \<u, v\>"),
         ("$$\na_1 * b\n$$", "$$\na_1 * b\n$$"),
+        ("Code:\n\n    with a_b(x) as c:\n        c[0] * 2", "Code:\n\n    with a_b(x) as c:\n        c[0] * 2"),
+        ("Two:\n\n* one, `a`;\n* two, 3 * 4.", "Two:\n\n* one, `a`;\n* two, 3 \\* 4."),
         (
             "Args:\n    h_map: the map, for\n        all.\n    *rest: others",
             "- `h_map`: the map, for\n  all.\n- `*rest`: others",

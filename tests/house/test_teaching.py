@@ -44,6 +44,16 @@ def test_what_is_solved_in_class_has_the_time_that_the_estimate_asks_for():
         assert part.minutes >= len(part.questions) * rule["question"] + rule["point"] * part.points, (plan, part.what)
 
 
+@pytest.mark.parametrize("stem", sorted(chapters(ROOT)))
+def test_a_problem_set_says_the_time_that_the_teaching_kit_expects(stem):
+    """The rule of teaching.toml is the one source: the set's introduction, the exercise and the kit agree."""
+    said = re.findall(r"takes about ([\d.]+ (?:hours|minutes))", (ROOT / "solutions" / f"{stem}.md").read_text())
+    assert said == [teaching.expected_time(stem)]
+    assert f"| {said[0]} |" in next(row for row in teaching.sets_table().splitlines() if f"/{stem}`" in row)
+    exercise = (ROOT / "exercises" / f"{stem}.ipynb").read_text()
+    assert exercise.count(f"takes about {said[0]}") == 1
+
+
 def test_the_long_course_uses_every_problem_set_once():
     sessions = teaching.plan("three weeks").sessions
     used = [stem for session in sessions for stem in (*session.due, *session.extra)]

@@ -3,13 +3,14 @@
 import pytest
 import sympy as sp
 
-from lazy_course.implicit_bias import derivation, derivation_depth, derivation_limits, derivation_rate
+from lazy_course.implicit_bias import derivation, derivation_depth, derivation_limits, derivation_rate, derivation_steps
 from lazy_course.implicit_bias.derivation import ALPHA, SIGMA, Z
 
 FILES = {
     file.__name__.split(".")[-1]: file for file in (derivation, derivation_limits, derivation_rate, derivation_depth)
 }
 DERIVED = {f"{name}.{key}": derived for name, file in FILES.items() for key, derived in file.all_derivations().items()}
+DERIVED |= {f"derivation_steps.{key}": derived for key, derived in derivation_steps.all_steps().items()}
 
 
 @pytest.mark.parametrize("name", sorted(DERIVED))

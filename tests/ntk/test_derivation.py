@@ -7,7 +7,7 @@ import pytest
 import sympy as sp
 from scipy import special
 
-from lazy_course.ntk import derivation, derivation_depth, derivation_dynamics, derivation_gaussian
+from lazy_course.ntk import derivation, derivation_depth, derivation_dynamics, derivation_gaussian, derivation_steps
 from lazy_course.ntk.derivation import PHI, QQ, K, Q
 from lazy_course.ntk.derivation_dynamics import LAM, LARGEST, LEAST, STEP, TIME, C
 
@@ -16,6 +16,7 @@ DERIVED = (
     | derivation_depth.all_depths()
     | derivation_dynamics.all_dynamics()
     | derivation_gaussian.all_gaussians()
+    | derivation_steps.all_steps()
 )
 
 

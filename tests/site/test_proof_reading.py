@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from bs4 import BeautifulSoup
 
 pytestmark = pytest.mark.site
 
@@ -125,6 +126,19 @@ def test_the_steps_of_a_proof_fold(page):
     assert all(step.get_attribute("open") is not None for step in steps.all())
 
 
+def test_paper_shows_what_was_folded_and_splits_long_cells(page):
+    """Chromium prints at once: what fades in would be blank, and what may not be split leaves an empty box."""
+    page.emulate_media(media="print")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    style = "[...document.querySelectorAll('article {}')].map(e => getComputedStyle(e).{})"
+    assert set(page.evaluate(style.format("details.hide > :not(summary)", "opacity"))) == {"1"}
+    assert set(page.evaluate(style.format("details.hide > summary", "display"))) == {"none"}
+    for inside in ("pre", "div[class*=highlight]", "div.cell_input"):
+        assert set(page.evaluate(style.format(f"div.cell {inside}", "breakInside"))) == {"auto"}
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    page.emulate_media(media="screen")
+
+
 def test_every_named_step_of_the_sources_folds(html):
     """The pages have as many foldable steps as their sources have names of steps, and each proof an id of its own."""
     steps = 0
@@ -137,6 +151,25 @@ def test_every_named_step_of_the_sources_folds(html):
         assert [one for one in ids if one.startswith("proof") and ids.count(one) > 1] == []
         steps += named
     assert steps > 50
+
+
+def test_each_check_of_a_step_lies_folded_in_that_step(html):
+    """A cell "# Check of step 2" below a proof is shown in step 2, and shows zeros; none is left beside its proof."""
+    for stem, least in (("ntk", 29), ("uniform_bounds", 33), ("implicit_bias", 32)):
+        soup = BeautifulSoup((html / "book" / f"{stem}.html").read_text(), "html.parser")
+        cells = [
+            cell for cell in soup.select("details.hide") if cell.find("pre", string=None).text.startswith("# Check")
+        ]
+        wanted = re.findall(r"^# Check of .*", (html / "_sources" / "book" / f"{stem}.md").read_text(), re.M)
+        assert [cell.pre.text.split("\n")[0] for cell in cells] == wanted
+        assert len(wanted) >= least
+        for cell in cells:
+            assert cell.summary.text.strip().startswith("Show the check by sympy")
+            assert re.fullmatch(r"(0   .+\n?)+", cell.select_one(".cell_output pre").text)
+            step = cell.find_parent("details", class_="proof-step")
+            name = "the proof" if step is None else "step " + re.match(r"Steps? (\d+)", step.summary.text).group(1)
+            assert cell.pre.text.startswith(f"# Check of {name}\n")
+            assert cell.find_parent("div", class_="proof").find(class_="admonition-title") is not None
 
 
 def test_the_notation_is_one_click_away(page, seen):

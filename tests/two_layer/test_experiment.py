@@ -141,11 +141,15 @@ def test_code_of_2b_is_a_mean_over_neurons():
     np.testing.assert_allclose(200 * np.asarray(ours), np.asarray(plain), rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize(("panel", "preset"), [(p, q) for p in panels.PANELS for q in ("paper", "as-coded")])
+def _recorded():
+    """Every panel as the paper sets it, and as the code does where that was run in full."""
+    pairs = [(panel, preset) for panel in panels.PANELS for preset in ("paper", "as-coded")]
+    return [pair for pair in pairs if pair[1] == "paper" or (experiment.DATA / f"{pair[0]}-{pair[1]}.json").exists()]
+
+
+@pytest.mark.parametrize(("panel", "preset"), _recorded())
 def test_recorded_panels_are_reproduced_in_part(panel, preset):
     """One run of the record at full size, over its first iterations, against the kept intermediate losses."""
-    if not (experiment.DATA / f"{panel}-{preset}.json").exists():
-        pytest.skip(f"{panel}-{preset} is not recorded yet")
     kept, settings = experiment.load(panel, preset), panels.PANELS[panel][preset]
     assert kept["settings"] == json.loads(json.dumps(dataclasses.asdict(settings)))
     at = next(i for i, t in enumerate(kept["steps"]) if t >= 200)

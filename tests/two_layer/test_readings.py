@@ -194,6 +194,15 @@ def test_every_difference_is_measured_or_tested():
     assert differences.table().count("\n") == len(found) + 1
 
 
+def test_the_size_of_the_teacher_changes_the_picture_and_not_the_order():
+    """Figure 2(a) at the largest width, teacher of norm 1: both losses are 9 times smaller as coded, 1/m is lower."""
+    (_, text), (_, coded) = (readings.widths(experiment.load("fig2a", p)) for p in ("paper", "as-coded-2-runs"))
+    for name in ("root", "mean"):
+        assert 9 * coded[name].mean[-1] < text[name].mean[-1]
+    for bands in (text, coded):
+        assert 4 * bands["mean"].mean[-1] < bands["root"].mean[-1]
+
+
 def test_the_figures_draw_what_they_say(panel, population, plane):
     top, bottom = figures.against_tau(*panel).axes
     assert [line.get_label() for line in top.lines[:4]] == [

@@ -3,13 +3,14 @@
 import pytest
 import sympy as sp
 
-from lazy_course.uniform_bounds import derivation, derivation_sharp, path_length, under_parameterized
+from lazy_course.uniform_bounds import derivation, derivation_sharp, derivation_steps, path_length, under_parameterized
 from lazy_course.uniform_bounds.derivation import ALPHA, CONVEX, KAPPA, SIGMA, SMOOTH, TIME, A, D, L, S, small, spelled
 from lazy_course.uniform_bounds.path_length import OMEGA, E
 
 BOUNDS = derivation.all_bounds()
 PATH_BOUNDS = path_length.all_path_bounds()
-DERIVED = BOUNDS | PATH_BOUNDS | derivation_sharp.all_sharp_bounds() | under_parameterized.all_examples()
+STEPS = derivation_steps.all_steps()
+DERIVED = BOUNDS | PATH_BOUNDS | derivation_sharp.all_sharp_bounds() | under_parameterized.all_examples() | STEPS
 
 
 @pytest.mark.parametrize("name", sorted(DERIVED))
