@@ -35,6 +35,16 @@ def _band(ax: Axes, x: np.ndarray, rows: np.ndarray, label: str, colour: str, li
     ax.fill_between(x, rows.min(axis=0), rows.max(axis=0), color=COLOURS[colour], alpha=0.2, linewidth=0)
 
 
+def _with_infinity(ax: Axes, alphas: np.ndarray) -> float:
+    """Mark the decades of a scale and, one decade beyond the last, infinity; returns that place."""
+    decades = np.arange(np.log10(alphas[0]).round(), np.log10(alphas[-1]).round() + 2)
+    labels = [f"$10^{{{decade:.0f}}}$" for decade in decades[:-1]]
+    ax.set_xscale("log")
+    ax.set_xticks(10**decades, [*labels, "∞"])
+    ax.minorticks_off()
+    return float(10 ** decades[-1])
+
+
 @styled
 def interpolation(record: Record) -> Figure:
     """Figure 3(a): accuracies and stability of activations against alpha, beside what learns no features."""
@@ -46,16 +56,15 @@ def interpolation(record: Record) -> Figure:
         _band(ax, alphas, 100 * values, label, colour, line)
     alphas, values = finite(study, "stability")
     _band(ax, alphas, 100 * values, "stability of activations", "green", LINES[2])
-    beyond = alphas[-1] * 10
+    beyond = _with_infinity(ax, alphas)
     for name, colour in (("train_accuracy", "blue"), ("test_accuracy", "vermilion")):
         ends = 100 * lazy_end(study, name)
         ax.plot(np.full(len(ends), beyond), ends, "s", color=COLOURS[colour], markersize=6, clip_on=False)
-    ax.annotate("linearized", (beyond, 80), ha="center")
     features = 100 * float(np.mean([pair[1] for pair in study["baselines"]["random_features"]]))
     for value, label, line in ((features, "random features, test", ":"), (None, "linear model, test", "-.")):
         height = 100 * study["baselines"]["linear"][1] if value is None else value
         ax.axhline(height, color="0.35", linestyle=line, linewidth=1.4, label=label)
-    ax.set(xscale="log", xlabel="scale α", ylabel="percent", ylim=(0, 103))
+    ax.set(xlabel="scale α (∞: the linearized model)", ylabel="percent", ylim=(0, 103))
     ax.legend(loc="center", bbox_to_anchor=(0.55, 0.34), ncols=2, fontsize=9.5)
     return fig
 
@@ -70,8 +79,8 @@ def end_losses(record: Record) -> Figure:
         values = np.asarray([[row[name] for row in rows if row["alpha"] == alpha] for alpha in alphas]).T
         _band(ax, alphas, values, f"{name} loss", colour, line)
         bar = [row[name] for row in record["rows"] if row["alpha"] == "linearized"]
-        ax.plot(np.full(len(bar), alphas[-1] * 10), bar, "s", color=COLOURS[colour], clip_on=False)
-    ax.set(xscale="log", xlabel="scale α (squares: the linearized model)", ylabel="mean square loss", ylim=(0, None))
+        ax.plot(np.full(len(bar), _with_infinity(ax, alphas)), bar, "s", color=COLOURS[colour], clip_on=False)
+    ax.set(xlabel="scale α (∞: the linearized model)", ylabel="mean square loss", ylim=(0, None))
     ax.legend()
     return fig
 
@@ -114,9 +123,10 @@ def eigenvalues(record: Record) -> Figure:
         values = np.asarray(part["values"])
         seen = values > 1e-9
         ax.plot(np.asarray(part["indices"])[seen], values[seen], color=colour, linestyle=line, label=KINDS[kind])
-    ax.axvline(CLASSES + 0.5, color="0.35", linestyle=":", linewidth=1.4)
-    ax.annotate("10 | 11", (CLASSES + 0.5, 1.0), textcoords="offset points", xytext=(5, -6), color="0.25")
-    slope_guide(ax, (20.0, 1000.0), 0.1, -1.0, "slope -1")
+    for last in (1, 2, 3):
+        ax.axvline(last * CLASSES + 0.5, color="0.35", linestyle=":", linewidth=1.4)
+        ax.annotate(str(last * CLASSES), (last * CLASSES + 0.5, 1e-6), rotation=90, ha="right", color="0.25")
+    slope_guide(ax, (40.0, 1000.0), 0.05, -1.0, "slope -1")
     ax.set(xscale="log", yscale="log", xlabel="number i of the eigenvalue", ylabel="eigenvalue / largest")
     ax.legend()
     return fig
@@ -132,6 +142,7 @@ def shares(record: Record) -> Figure:
         colours = [COLOURS["blue"] if i < CLASSES else COLOURS["orange"] for i in range(len(heights))]
         ax.bar(np.arange(1, len(heights) + 1), heights, color=colours)
         ax.set(xlabel="number i of the eigenvector", ylim=(0, 1.05), title=KINDS[kind])
+        ax.set_xticks([1, 5, 10, 15, 20])
     np.atleast_1d(axes)[0].set_ylabel("share in 1 ⊗ R¹⁰")
     return fig
 
@@ -214,5 +225,21 @@ def kappa_against_width(measured: Record) -> Figure:
             ax.plot(ends, row["kappa"], color=COLOURS[colour], linestyle="-", marker="_", markersize=10)
         ax.plot([], [], color=COLOURS[colour], linestyle="-", label=label)
     ax.set(xscale="log", yscale="log", xlabel="number of parameters", ylabel="κ, lower to upper")
+    ax.legend()
+    return fig
+
+
+@styled
+def twins(trained: Record, smooth: Record) -> Figure:
+    """How far trained networks are from their own linearization, against alpha: with the ReLU, and without kinks."""
+    fig, ax = figure(width=7.0)
+    sharpness = smooth["studies"][0]["settings"]["sharpness"]
+    names = ("ReLU", f"softplus, sharpness {sharpness:g}")
+    for record, label, colour, line in zip((trained, smooth), names, ("blue", "vermilion"), LINES, strict=False):
+        alphas, values = finite(record["studies"][0], "remainder")
+        _band(ax, alphas, values, label, colour, line)
+    slope_guide(ax, (30.0, 3e4), 0.3, -0.5, "slope -1/2")
+    slope_guide(ax, (30.0, 1e6), 0.05, -1.0, "slope -1")
+    ax.set(xscale="log", yscale="log", xlabel="scale α", ylabel="remainder / its linear part")
     ax.legend()
     return fig

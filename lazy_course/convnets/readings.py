@@ -47,6 +47,13 @@ def crossing(alphas: np.ndarray, values: np.ndarray, level: float) -> float:
     return float(np.exp(x[0] + (np.log(level) - y[0]) / (y[1] - y[0]) * (x[1] - x[0])))
 
 
+def slope(study: Record, name: str, low: float, high: float) -> float:
+    """The slope in log-log of a quantity's mean over repetitions, between two scales."""
+    alphas, rows = finite(study, name)
+    chosen = (alphas >= low) & (alphas <= high)
+    return float(np.polyfit(np.log(alphas[chosen]), np.log(rows.mean(axis=0)[chosen]), 1)[0])
+
+
 class Onset(NamedTuple):
     """Where laziness begins: the scale at which the trained network is half, and a tenth, off its linearization.
 
@@ -90,3 +97,37 @@ def table(record: Record) -> str:
         features = np.mean(study["baselines"]["random_features"], axis=0)
         lines.append(f"| random features | {label} | {100 * features[0]:.1f} | {100 * features[1]:.1f} |")
     return "\n".join(lines)
+
+
+def kappas(record: Record) -> str:
+    """The criterion's numbers as a table in Markdown, one row a network: means over repetitions of both ends."""
+    lines = [
+        "| network | inputs | parameters | $\\lVert Dh\\rVert$ | $\\lVert D^2h\\rVert$ | $\\kappa$ |",
+        "| --- | --- | ---: | ---: | ---: | ---: |",
+    ]
+    for key, rows in _groups(record).items():
+        network, width, data, n, sharpness = key
+        name = f"1-D net, {width:g} channels" if network == "sequence" else f"VGG-11, width {_factor(width)}"
+        name += f", softplus {sharpness:g}" if sharpness else ""
+        first = np.mean([row["jacobian"] for row in rows])
+        second, kappa = (np.mean([row[part] for row in rows], axis=0) for part in ("hessian", "kappa"))
+        lines.append(
+            f"| {name} | {n} {INPUTS[data]} | {rows[0]['parameters']:,} | {first:.3g} | "
+            f"{second[0]:.3g} to {second[1]:.3g} | {kappa[0]:.2g} to {kappa[1]:.2g} |".replace(",", " ", 1)
+        )
+    return "\n".join(lines)
+
+
+INPUTS = {"mnist1d": "sequences", "photographs": "crops"}
+
+
+def _factor(width: float) -> str:
+    return f"{width:g}" if width >= 1 else f"1/{1 / width:g}"
+
+
+def _groups(record: Record) -> dict[tuple[Any, ...], list[Record]]:
+    """The rows of a record by network, width, data, n and sharpness; repetitions together."""
+    found: dict[tuple[Any, ...], list[Record]] = {}
+    for row in record["rows"]:
+        found.setdefault(tuple(row[part] for part in ("network", "width", "data", "n", "sharpness")), []).append(row)
+    return dict(sorted(found.items()))

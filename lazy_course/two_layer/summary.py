@@ -3,6 +3,7 @@
 import numpy as np
 
 from lazy_course import benchmarks
+from lazy_course.rounding import percent, short
 from lazy_course.two_layer import experiment, readings, trajectories
 from lazy_course.two_layer.numerics import Weights
 
@@ -133,14 +134,3 @@ def widths() -> Numbers:
         "mean-best-width": int(m[np.argmin(mean.mean)]),
         "hump": int(m[m >= 16][np.argmax(mean.mean[m >= 16])]),
     }
-
-
-def short(value: float | np.floating, digits: int = 2) -> float | int:
-    """The number to so many digits, an integer if no digit is left behind the point."""
-    rounded = float(f"{float(value):.{digits}g}")
-    return int(rounded) if abs(rounded) >= 10 ** (digits - 1) else rounded
-
-
-def percent(share: float | np.floating) -> int:
-    """A share in whole percent."""
-    return round(100 * float(share))

@@ -1,0 +1,162 @@
+"""The numbers of the text, each computed from the records."""
+
+from typing import Any
+
+import numpy as np
+
+from lazy_course.convnets import experiment, readings
+from lazy_course.convnets.data import CLASSES
+from lazy_course.convnets.figures import finite, lazy_end
+from lazy_course.rounding import percent, short
+
+Numbers = dict[str, float | int]
+
+
+def drop() -> Numbers:
+    """Figure 3(a): what is lost between the smallest scale and the linearized model, and what needs no features."""
+    record = experiment.load("fig3a")
+    (study,) = record["studies"]
+    train, test = readings.drop(record, "train_accuracy"), readings.drop(record)
+    alphas, tests = finite(study, "test_accuracy")
+    _, stability = finite(study, "stability")
+    _, remainder = finite(study, "remainder")
+    _, moved = finite(study, "displacement")
+    bar = lazy_end(study, "test_accuracy")
+    ten = int(np.argmin(abs(alphas - 10)))
+    features = np.mean(study["baselines"]["random_features"], axis=0)
+    return {
+        "runs": study["settings"]["runs"],
+        "epochs": study["settings"]["epochs"],
+        "parameters": study["parameters"][0],
+        "equations": CLASSES * study["samples"][0],
+        "standard-test": percent(test.standard),
+        "lazy-test": percent(test.linearized),
+        "lost": percent(test.difference),
+        "standard-train": percent(train.standard),
+        "lazy-train": percent(train.linearized),
+        "plateau": short(100 * abs(tests[:, alphas >= 1e3] - bar[:, None]).max()),
+        "features": percent(features[1]),
+        "features-train": percent(features[0]),
+        "feature-count": study["baselines"]["features"],
+        "linear": percent(study["baselines"]["linear"][1]),
+        "stable-one": percent(stability[:, 0].mean()),
+        "stable-ten": percent(stability[:, ten].mean()),
+        "off-ten": percent(remainder[:, ten].mean()),
+        "off-one": percent(remainder[:, 0].mean()),
+        "moved-one": percent(moved[:, 0].mean()),
+        "kinks": percent(study["kinks"][0]),
+    }
+
+
+def losses() -> Numbers:
+    """Figure 7(a): the means of the losses at both ends."""
+    rows = experiment.load("fig7a")["rows"]
+    ends = {
+        name: [row for row in rows if row["alpha"] == place] for name, place in (("one", 1.0), ("bar", "linearized"))
+    }
+    return {
+        f"loss-{part}-{name}": short(np.mean([row[part] for row in chosen]))
+        for name, chosen in ends.items()
+        for part in ("train", "test")
+    }
+
+
+def slow() -> Numbers:
+    """The linearized model solved exactly: its stable steps, its time, and what training leaves out."""
+    kept, (study,) = experiment.load("fig3a-exact"), experiment.load("fig3a")["studies"]
+    settings, run = study["settings"], kept["settings"]["run"]
+    rates, indices = np.maximum(np.asarray(kept["rates"]), 1e-300), np.asarray(kept["indices"])
+    time = kept["times"][-2]
+    learned = float(np.interp(np.log(time), -np.log(rates), np.log(indices)))
+    train, test = (np.asarray(kept[f"{part}_accuracy"]) for part in ("train", "test"))
+    times = np.asarray(kept["times"][:-2])
+    near = times[np.argmax(train[:-2] > train[-1] - 0.01)]
+    return {
+        "rate": short(rates[0], 3),
+        "limit": short(2 * (1 + settings["momentum"]) / rates[0], 3),
+        "time": round(time),
+        "modes": round(float(np.exp(learned))),
+        "flow-train": percent(train[-2]),
+        "descent-train": percent(lazy_end(study, "train_accuracy")[run]),
+        "flow-test": percent(test[-2]),
+        "descent-test": percent(lazy_end(study, "test_accuracy")[run]),
+        "end-train": percent(train[-1]),
+        "end-test": percent(test[-1]),
+        "longer": short(near / time),
+        "net-gap": short(rates[9] / rates[10]),
+        "spread": round(float(np.log10(rates[0] / rates[-2]))),
+    }
+
+
+def spectra() -> Numbers:
+    """Figure 7(b): gaps, tails, shares, and what they cost."""
+    kept = experiment.load("fig7b")
+    found: Numbers = {"images": kept["settings"]["n"], "eigenvalues": CLASSES * kept["settings"]["n"]}
+    for kind, part in kept["spectra"].items():
+        values = dict(zip(part["indices"], part["values"], strict=True))
+        found |= {
+            f"{kind}-gap": short(part["gap"]),
+            f"{kind}-slope": short(part["slope"]),
+            f"{kind}-constant": short(100 * min(part["constant"][:CLASSES]), 4),
+            f"{kind}-leading": short(100 * min(part["leading"][:CLASSES]), 4),
+            f"{kind}-other": short(100 * max(part["constant"][CLASSES:])),
+            f"{kind}-product": percent(part["product"]),
+            f"{kind}-twenty": short(values[20] / values[21]),
+            f"{kind}-thirty": short(values[30] / values[31]) if 31 in values else 0,
+            f"{kind}-tenth": short(values[10]),
+            f"{kind}-minutes": short((part["seconds_kernel"][0] + part["seconds_modes"][0]) / 60),
+            f"{kind}-memory": short(part["peak_gib"]),
+        }
+    uniform = kept["spectra"]["uniform"]["values"]
+    found |= {
+        "uniform-condition": int(round(1 / uniform[-1], -3)),
+        "uniform-tail": short(uniform[CLASSES] / uniform[-1]),
+    }
+    return found
+
+
+def onset() -> Numbers:
+    """Where training becomes lazy on Figure 3(a), beside kappa of its networks."""
+    found = readings.onset(experiment.load("fig3a"), experiment.load("convnets-kappa"))
+    low, high = found.kappa
+    return {
+        "onset-half": short(found.half),
+        "onset-tenth": short(found.tenth),
+        "kappa-low": short(low),
+        "kappa-high": short(high),
+        "kappa-half-low": short(low / found.half),
+        "kappa-half-high": short(high / found.half),
+        "kappa-tenth-low": short(low / found.tenth),
+        "kappa-tenth-high": short(high / found.tenth),
+    }
+
+
+def twins() -> Numbers:
+    """Slopes of the remainder with kinks and without, and the drop of the smooth net."""
+    trained, smooth = experiment.load("fig3a"), experiment.load("fig3a-smooth")
+    (study,), (other,) = trained["studies"], smooth["studies"]
+    lost = readings.drop(smooth)
+    return {
+        "relu-slope": short(readings.slope(study, "remainder", 100, 1e4)),
+        "relu-last": short(1e7 * finite(study, "remainder")[1][:, -1].max()),
+        "smooth-slope": short(readings.slope(other, "remainder", 1e3, 1e6), 3),
+        "sharpness": short(other["settings"]["sharpness"]),
+        "smooth-test": percent(lost.standard),
+        "smooth-lazy-test": percent(lost.linearized),
+    }
+
+
+def minutes() -> Numbers:
+    """What each laptop computation took, in minutes of the clock."""
+    seconds: dict[str, float] = {
+        name: sum(study["seconds"] for study in experiment.load(name)["studies"])
+        for name in ("fig3a", "fig3a-smooth", "fig3b")
+    }
+    seconds["fig3a-exact"] = experiment.load("fig3a-exact")["seconds"]
+    seconds["fig7b"] = sum(_clock(part) for part in experiment.load("fig7b")["spectra"].values())
+    seconds["convnets-kappa"] = sum(row["seconds"] for row in experiment.load("convnets-kappa")["rows"])
+    return {f"minutes-{name}": short(value / 60) for name, value in seconds.items()}
+
+
+def _clock(part: dict[str, Any]) -> float:
+    return float(part["seconds_kernel"][0] + part["seconds_modes"][0])

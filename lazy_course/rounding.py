@@ -1,0 +1,14 @@
+"""Numbers as a text shows them."""
+
+import numpy as np
+
+
+def short(value: float | np.floating, digits: int = 2) -> float | int:
+    """The number to so many digits, an integer if no digit is left behind the point."""
+    rounded = float(f"{float(value):.{digits}g}")
+    return int(rounded) if abs(rounded) >= 10 ** (digits - 1) else rounded
+
+
+def percent(share: float | np.floating) -> int:
+    """A share in whole percent."""
+    return round(100 * float(share))
