@@ -185,9 +185,7 @@ _NARROW = Study(
     gain=1.3,
     dtype="float32",
 )
-_QUICK = Study(widths=(4,), groups=((1.0, 1e3, 1e7),), runs=2, epochs=4, every=2, batch=20, limit=200, limit_test=100)
-
-_TINY: Any = {"widths": (2,), "runs": 1, "epochs": 1, "every": 1, "batch": 20, "limit": 60, "limit_test": 20}
+_QUICK = Study(widths=(4,), groups=((1.0, 1e3, 1e7),), runs=2, epochs=4, every=2, batch=20, limit=120, limit_test=120)
 
 PANELS: dict[str, dict[str, tuple[Study, ...]]] = {
     "fig3a": {
@@ -209,11 +207,7 @@ PANELS: dict[str, dict[str, tuple[Study, ...]]] = {
     },
     "fig3a-smooth": {
         "laptop": (SmoothStudy(groups=(DECADES[:7],), runs=1),),
-        "quick": (
-            SmoothStudy(
-                widths=(2,), groups=((1.0, 1e3),), runs=1, epochs=1, every=1, batch=20, limit=60, limit_test=20
-            ),
-        ),
+        "quick": (SmoothStudy(**vars(replace(_QUICK, runs=1))),),
     },
     "fig3b": {
         "paper": (_WIDE, replace(_WIDE, network="resnet18", widths=(7.0,), gain=1.2)),
@@ -222,8 +216,8 @@ PANELS: dict[str, dict[str, tuple[Study, ...]]] = {
             _NARROW,
         ),
         "quick": (
-            replace(_QUICK, groups=((1.0,),), runs=1, loss="cross_entropy", widths=(3, 6)),
-            replace(_NARROW, widths=(1 / 32,), runs=1, epochs=2, every=1, limit=64, limit_test=32),
+            replace(_QUICK, groups=((1.0,),), runs=1, loss="cross_entropy"),
+            replace(_NARROW, widths=(1 / 32,), runs=1, epochs=2, every=1, limit=64, limit_test=64),
         ),
     },
 }

@@ -81,7 +81,7 @@ def _unpacked(kept: Arrays, like: training.State) -> training.State:
 def _measured(job: Job, state: training.State, x: Array, y: Array, x_test: Array, y_test: Array) -> np.ndarray:
     rows = []
     for inputs, classes in ((x, y), (x_test, y_test)):
-        z = training.predict(job.f, job.rule, job.start, state.way, job.alphas, inputs)
+        z = training.predict(job.f, job.start, state.way, job.alphas, inputs, linear=job.rule.linear)
         rows += list(training.measure(z, classes, job.rule.loss))
     return np.stack([np.asarray(row, dtype=float) for row in rows])
 
@@ -92,8 +92,8 @@ def _end(job: Job, way: PyTree, x_test: Array) -> Arrays:
     `remainder` is $\|\alpha (h(w) - h(w_0)) - Dh(w_0) v\| / \|Dh(w_0) v\|$: how far the trained network is from its
     own linearization. `displacement` is $\|w - w_0\| / \|w_0\|$.
     """
-    z = training.predict(job.f, job.rule, job.start, way, job.alphas, x_test)
-    tangent = training.predict(job.f, job.rule._replace(linear=True), job.start, way, job.alphas, x_test)
+    z = training.predict(job.f, job.start, way, job.alphas, x_test, linear=job.rule.linear)
+    tangent = training.predict(job.f, job.start, way, job.alphas, x_test, linear=True)
     members, inverse = range(len(job.alphas)), 1.0 / job.alphas
     stabilities, sizes = [], []
     for r in members:

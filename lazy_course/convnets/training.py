@@ -134,13 +134,13 @@ def shared(part: Array, mesh: Mesh | None) -> Array:
 
 @eqx.filter_jit
 def predict(
-    f: Network, rule: Rule, start: PyTree, way: PyTree, alphas: Float[Array, " R"], x: Float[Array, "n ..."]
+    f: Network, start: PyTree, way: PyTree, alphas: Float[Array, " R"], x: Float[Array, "n ..."], *, linear: bool
 ) -> Float[Array, "R n k"]:
-    """The outputs of all members, on `CHUNK` inputs at a time."""
+    """The outputs of all members (`linear`: of their tangent models), on `CHUNK` inputs at a time."""
 
     def chunk(rows: Array) -> Array:
         base = f(start, rows)
-        return jax.vmap(lambda v, a: outputs(f, start, v, a, rows, base, rule.linear))(way, alphas)
+        return jax.vmap(lambda v, a: outputs(f, start, v, a, rows, base, linear))(way, alphas)
 
     size = min(CHUNK, x.shape[0])
     whole = x.shape[0] // size * size

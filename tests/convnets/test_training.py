@@ -32,7 +32,7 @@ def trained(scene, rule, alphas, epochs=2, rate=0.5):
     scales, rates = jnp.asarray(alphas), jnp.full(len(alphas), rate)
     for t in range(epochs):
         state = training.epoch(f, rule, start, state, scales, rates, x, y, jax.random.key(t))
-    return state.way, training.predict(f, rule, start, state.way, scales, x)
+    return state.way, training.predict(f, start, state.way, scales, x, linear=rule.linear)
 
 
 @pytest.fixture(scope="module")
