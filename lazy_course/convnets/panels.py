@@ -154,6 +154,7 @@ def draw(
 DECADES = tuple(10.0**k for k in range(8))
 # The onset lies between 1 and 100 here, so the laptop looks closer there.
 LAPTOP_SCALES = (1.0, 10**0.25, 10**0.5, 10**0.75, 10.0, 10**1.5, *DECADES[2:])
+ONSET_SCALES = tuple(10.0 ** (k / 2) for k in range(5))
 
 _WIDE = Study(
     data="cifar10",
@@ -208,6 +209,11 @@ PANELS: dict[str, dict[str, tuple[Study, ...]]] = {
     "fig3a-smooth": {
         "laptop": (SmoothStudy(groups=(DECADES[:7],), runs=1),),
         "quick": (SmoothStudy(**vars(replace(_QUICK, runs=1))),),
+    },
+    # Not in the paper: where laziness begins at other widths, for the comparison with kappa.
+    "fig3a-widths": {
+        "laptop": (Study(widths=(6, 12, 50), groups=(ONSET_SCALES,), runs=3),),
+        "quick": (replace(_QUICK, runs=1),),
     },
     "fig3b": {
         "paper": (_WIDE, replace(_WIDE, network="resnet18", widths=(7.0,), gain=1.2)),
