@@ -3,6 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
+from lazy_course.convnets import mnist1d
 from lazy_course.convnets.data import CLASSES
 from lazy_course.convnets.figures import KINDS
 from lazy_course.convnets.live import Growth, Kinks, Steps
@@ -69,3 +70,17 @@ def _size(value: float) -> str:
         return f"{value:.2g}"
     exponent = int(np.floor(np.log10(value)))
     return f"${value / 10.0**exponent:.1f} \\cdot 10^{{{exponent}}}$"
+
+
+@styled
+def examples() -> Figure:
+    """MNIST-1D: for each digit the curve that it is made from, and two of its sequences."""
+    curves, drawn = mnist1d.templates(), mnist1d.make()
+    fig, axes = figure(5, 2, height=1.5)
+    for digit, ax in enumerate(axes.flat):
+        for sequence, colour, line in zip(drawn.x[drawn.y == digit][:2], ("blue", "orange"), LINES, strict=False):
+            ax.plot(sequence, color=COLOURS[colour], linestyle=line, linewidth=1.2)
+        ax.plot(np.linspace(0, 8, curves.shape[1]), 4.5 + 6 * curves[digit], color="0.35", linewidth=2.2, linestyle="-")
+        ax.set(title=str(digit), xticks=[], yticks=[], ylim=(-4, 8))
+        ax.grid(visible=False)
+    return fig

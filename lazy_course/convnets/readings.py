@@ -80,6 +80,38 @@ def onset(trained: Record, measured: Record, samples: int = 100) -> Onset:
     return Onset(half, tenth, (float(low), float(high)))
 
 
+def of_width(study: Record, width: float) -> Record:
+    """The part of a study that has networks of one width."""
+    return study | {"jobs": [job for job in study["jobs"] if job["width"] == width]}
+
+
+def onsets(trained: Record, others: Record, measured: Record, samples: int = 100) -> str:
+    """The onset at several widths beside kappa, as a table in Markdown; means over repetitions."""
+    lines = [
+        "| channels | $\\kappa$, lower to upper | half off at $\\alpha$ | a tenth off at $\\alpha$ | "
+        "test, $\\alpha = 1$ | test, linearized |",
+        "| ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    studies = [
+        of_width(study, width)
+        for record in (trained, others)
+        for study in record["studies"]
+        for width in study["settings"]["widths"]
+    ]
+    groups = _groups(measured)
+    for study in sorted(studies, key=lambda part: part["jobs"][0]["width"]):
+        width = study["jobs"][0]["width"]
+        alphas, values = finite(study, "remainder")
+        places = [np.mean([crossing(alphas, row, level) for row in values]) for level in (0.5, 0.1)]
+        kappa = np.mean([row["kappa"] for row in groups["sequence", width, "mnist1d", samples, 0.0]], axis=0)
+        tests = 100 * finite(study, "test_accuracy")[1][:, 0].mean(), 100 * lazy_end(study, "test_accuracy").mean()
+        lines.append(
+            f"| {width:g} | {kappa[0]:.2g} to {kappa[1]:.2g} | {places[0]:.2g} | {places[1]:.2g} | "
+            f"{tests[0]:.0f} % | {tests[1]:.0f} % |"
+        )
+    return "\n".join(lines)
+
+
 def table(record: Record) -> str:
     """Figure 3(b) as a table in Markdown: the published rows on CIFAR-10, then ours, labelled with data and preset."""
     lines = ["| network | data, preset | train, % | test, % |", "| --- | --- | ---: | ---: |"]

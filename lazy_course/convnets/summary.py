@@ -54,11 +54,13 @@ def losses() -> Numbers:
     ends = {
         name: [row for row in rows if row["alpha"] == place] for name, place in (("one", 1.0), ("bar", "linearized"))
     }
-    return {
+    found: Numbers = {
         f"loss-{part}-{name}": short(np.mean([row[part] for row in chosen]))
         for name, chosen in ends.items()
         for part in ("train", "test")
     }
+    one, bar = (np.mean([row["train"] for row in chosen]) for chosen in ends.values())
+    return found | {"loss-ratio": short(bar / one)}
 
 
 def slow() -> Numbers:
@@ -84,6 +86,7 @@ def slow() -> Numbers:
         "end-test": percent(test[-1]),
         "longer": short(near / time),
         "net-gap": short(rates[9] / rates[10]),
+        "count": int(round(rates[0] * time, -3)),
         "spread": round(float(np.log10(rates[0] / rates[-2]))),
     }
 
@@ -146,11 +149,31 @@ def twins() -> Numbers:
     }
 
 
+def wide() -> Numbers:
+    """Figure 3(b): what width does to the linearized nets, and by how much the standard ones are ahead, in percent."""
+    found: Numbers = {}
+    for study in experiment.load("fig3b")["studies"]:
+        name, sizes = study["settings"]["data"], study["settings"]["widths"]
+        parts = [readings.of_width(study, width) for width in sizes]
+        lazy = [lazy_end(part, "test_accuracy").mean() for part in parts]
+        standard = [finite(part, "test_accuracy")[1].mean() for part in parts]
+        ahead = np.subtract(standard, lazy)
+        found |= {
+            f"{name}-lazy-first": percent(lazy[0]),
+            f"{name}-lazy-last": percent(lazy[-1]),
+            f"{name}-standard-first": percent(standard[0]),
+            f"{name}-standard-last": percent(standard[-1]),
+            f"{name}-ahead-least": percent(ahead.min()),
+            f"{name}-ahead-most": percent(ahead.max()),
+        }
+    return found
+
+
 def minutes() -> Numbers:
     """What each laptop computation took, in minutes of the clock."""
     seconds: dict[str, float] = {
         name: sum(study["seconds"] for study in experiment.load(name)["studies"])
-        for name in ("fig3a", "fig3a-smooth", "fig3b")
+        for name in ("fig3a", "fig3a-smooth", "fig3a-widths", "fig3b")
     }
     seconds["fig3a-exact"] = experiment.load("fig3a-exact")["seconds"]
     seconds["fig7b"] = sum(_clock(part) for part in experiment.load("fig7b")["spectra"].values())
