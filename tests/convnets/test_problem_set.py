@@ -1,0 +1,214 @@
+"""The convnets problem set: its shape, its key against answers found by other means and the chapter, its checks."""
+
+import inspect
+import re
+
+import jax
+import numpy as np
+import pytest
+
+from lazy_course.convnets import activations, derivation, experiment, linearized, models, panels
+from lazy_course.grading import notebooks, probe
+from tests.convnets import independent_answers
+from tests.grading.workbook import Workbook
+
+BOOK = Workbook("convnets")
+
+
+@pytest.fixture
+def seed_again():
+    yield
+    probe.set_seed(0)
+
+
+def test_the_set_has_nine_questions_and_one_of_them_is_written():
+    assert len(BOOK.problems.questions) == 9
+    assert len(BOOK.automatic) == 8
+    assert sum(question.points for question in BOOK.problems.questions) == 32
+
+
+def test_the_table_and_the_titles_say_the_points():
+    table, headings = BOOK.points_in_text()
+    assert [number for number, _ in headings] == list(range(1, 10))
+    assert [points for _, points in headings] == table == [item.points for item in BOOK.problems.questions]
+    assert "| **sum** | **32** |" in BOOK.problems.cells[0].source
+
+
+def test_the_rubric_adds_up():
+    (written,) = BOOK.problems.by_hand
+    assert sum(int(line.split(":")[0]) for line in written.rubric) == written.points
+
+
+@pytest.mark.parametrize("name", BOOK.automatic)
+def test_answers_found_by_other_means_agree_with_the_key(name, seed_again):
+    question = BOOK.questions[name]
+    other = inspect.getsource(getattr(independent_answers, BOOK.function(name)))
+    probe.set_seed(17, 1)
+    assert BOOK.differences(name, [other], rtol=question.rtol, atol=question.atol) == [None]
+
+
+@pytest.mark.parametrize("name", BOOK.automatic)
+def test_the_self_check_says_yes_to_the_solution_and_waits_for_an_answer(name):
+    solved, blank = (notebooks.answer_source(BOOK.questions[name], solved=solved) for solved in (True, False))
+    said = BOOK.said(name, solved)
+    assert "agree" in said
+    assert "not yet" not in said
+    said = BOOK.said(name, blank)
+    assert f"Write your answer to {name} here" in said
+    assert "agree" not in said
+
+
+@pytest.mark.parametrize("name", BOOK.automatic)
+def test_the_self_check_says_no_to_every_planted_wrong_answer(name):
+    assert len(BOOK.questions[name].wrongs) >= 2
+    for wrong in BOOK.questions[name].wrongs:
+        said = BOOK.said(name, wrong.source)
+        assert "not yet: " in said, wrong.mistake
+        assert "agree" not in said, wrong.mistake
+
+
+@pytest.mark.parametrize("name", BOOK.automatic)
+@pytest.mark.parametrize("seed", range(3))
+def test_planted_wrong_answers_are_far_outside_the_tolerance(name, seed, seed_again):
+    """Thirty times the tolerance and one in a thousand more would still refuse them."""
+    question = BOOK.questions[name]
+    probe.set_seed(seed)
+    assert BOOK.unnoticed(name, rtol=30 * question.rtol + 1e-3, atol=30 * question.atol) == []
+
+
+def test_the_stability_is_that_of_the_chapter():
+    """Two draws of a small net: the answer on its pre-activations, and `activation_stability`."""
+    f = models.sequence_net(channels=3)
+    rng, shapes = (
+        np.random.default_rng(0),
+        jax.eval_shape(lambda key: models.init_sequence_net(key, f), jax.random.key(0)),
+    )
+    one, two = (jax.tree.map(lambda leaf: rng.normal(size=leaf.shape), shapes) for _ in range(2))
+    x = rng.normal(size=(6, 40))
+    layers = [[np.asarray(z, dtype=float) for z in activations.gates(f, params, x)] for params in (one, two)]
+    stability, _ = BOOK.solution("signs-that-stay")["signs_that_stay"](*layers)
+    assert float(activations.activation_stability(f, one, two, x)) == pytest.approx(
+        stability, rel=1e-6
+    )  # a mean in float32
+    assert 0.3 < stability < 0.7
+
+
+def test_the_answers_are_the_chapters_formulas():
+    """Flow, gap, limit of the step, time of a schedule and kink of `lazy_course.convnets`, at drawn numbers."""
+    solutions = {name: BOOK.solution(name)[BOOK.function(name)] for name in BOOK.automatic}
+    rng = np.random.default_rng(3)
+    matrix, targets = rng.normal(size=(6, 4)), rng.normal(size=6)
+    rates, vectors = np.linalg.eigh(matrix.T @ matrix)
+    ways = linearized.flow(
+        linearized.Quadratic(rates, vectors, vectors.T @ matrix.T @ targets), np.array([0.4, np.inf])
+    )
+    shares = np.sum((targets - ways @ matrix.T) ** 2, axis=1) / np.sum(targets**2)
+    values, left = np.linalg.eigh(matrix @ matrix.T)
+    values[:2] = 0.0
+    got = solutions["what-time-leaves"](values, left.T @ targets, 0.4, 0.5)
+    np.testing.assert_allclose(got[:2], shares, rtol=1e-9)
+    largest, tenth, other, _ = solutions["why-ten"](50, 10, 2.0, 0.3, 0.0)
+    numbers = {derivation.n: 50, derivation.c: 2.0, derivation.rho: 0.3}
+    assert largest == tenth
+    assert tenth / other == pytest.approx(float(derivation.equicorrelated_gap().subs(numbers)), rel=1e-12)
+    limit = float(derivation.stability_limit().subs(derivation.momentum, 0.9))
+    assert solutions["largest-step"](np.array([0.1, 2.5]), 1.0, 0.9)[0] == pytest.approx(limit / 2.5, rel=1e-12)
+    study = panels.PANELS["fig3a"]["laptop"][0]
+    first = solutions["epochs-needed"](study.epochs, 1.0, 1.0, study.decay, study.momentum, 31, 0.5)[0]
+    time = linearized.descent_time(study, 31 * study.batch)
+    assert 31 * first * study.linear_rate / (1 - study.momentum) == pytest.approx(time, rel=1e-12)
+    constant = float(derivation.kink_ratio().subs(derivation.s, 1.0))
+    relative = solutions["kinks"](0.0, 1.0, 0.3, 50.0)
+    assert relative[2] == pytest.approx(constant, rel=1e-12)
+    assert relative[3] ** 2 == pytest.approx(float(derivation.softplus_curvature().subs(derivation.b, 50)), rel=2e-3)
+
+
+def test_what_the_statements_say_of_the_published_and_the_laptop_runs():
+    paper, laptop = (panels.PANELS["fig3a"][preset][0] for preset in ("paper", "laptop"))
+    assert (paper.epochs, paper.decay) == (70, 1 / 3)
+    assert (laptop.epochs, laptop.decay, laptop.momentum) == (80, 0.02, 0.9)
+    (study,) = experiment.load("fig3a")["studies"]
+    ends = {linear: [job for job in study["jobs"] if job["linearized"] == linear] for linear in (True, False)}
+
+    def mean(linear, name):
+        return np.mean([job[f"{name}_accuracy"][0][-1] for job in ends[linear]])
+
+    said = [mean(linear, name) for linear in (True, False) for name in ("train", "test")]
+    np.testing.assert_allclose(said, [0.66, 0.52, 0.99, 0.97], atol=5e-3)
+    assert np.mean([job["stability"][0] for job in ends[False]]) == pytest.approx(0.60, abs=5e-3)
+    assert {job["stability"][0] for job in ends[True]} == {1.0}
+    assert experiment.load("fig3a-exact")["rates"][0] == pytest.approx(1.75, abs=5e-3)
+
+
+def test_the_numbers_of_the_written_answer_are_computed_again():
+    """Times, accuracies and eigenvalues from the record of the exact flow, epochs from the key."""
+    answer, exact = BOOK.questions["lazy-end"].answer, experiment.load("fig3a-exact")
+    needed = BOOK.solution("epochs-needed")["epochs_needed"]
+    once = needed(80, 1.0, 1.0, 0.02, 0.9, 31, 0.5)[0]
+    epochs = needed(80, np.log(2.0) * 0.1 / (31 * 10 * once), 1.0, 0.02, 0.9, 31, 0.5)[1]
+    first, same, wanted = re.search(
+        r"are \$([\d.]+)\$ epochs .*; \$(\d+)\$ of those need about \$(\d+)\$", answer
+    ).groups()
+    np.testing.assert_allclose([float(first), float(same)], [once, 10 * once], rtol=1e-3)
+    assert float(wanted) == pytest.approx(epochs, rel=1e-3)
+    ended, later = len(exact["times"]) - 2, exact["times"].index(100_000.0)
+    assert exact["times"][later] / exact["times"][ended] == pytest.approx(7, rel=0.05)
+    rows = [
+        [exact[name][at] for at in (ended, later, -1)] for name in ("train_accuracy", "test_accuracy", "train_loss")
+    ]
+    said = re.search(
+        r"epochs (\d+) % .* and ([\d.]+) % .* time (\d+) % and (\d+) %; for ever (\d+) % and (\d+) %", answer
+    )
+    numbers = [float(number) / 100 for number in said.groups()]
+    np.testing.assert_allclose(numbers[::2], rows[0], atol=5.1e-3)
+    np.testing.assert_allclose(numbers[1::2], rows[1], atol=5.1e-3)
+    losses = re.search(r"goes from \$([\d.]+)\$ through \$([\d.]+)\$ to \$([\d.]+)\$", answer).groups()
+    np.testing.assert_allclose([float(loss) for loss in losses], rows[2], atol=5.1e-4)
+    losses = re.search(r"The test loss is \$([\d.]+)\$, \$([\d.]+)\$ and \$([\d.]+)\$", answer).groups()
+    found = [exact["test_loss"][at] for at in (ended, later, -1)]
+    np.testing.assert_allclose([float(loss) for loss in losses], found, atol=5.1e-5)
+    above = np.interp(1 / exact["times"][ended], exact["rates"][::-1], exact["indices"][::-1])
+    assert float(re.search(r"some \$(\d+)\$ of the \$5210\$ eigenvalues", answer)[1]) == pytest.approx(above, rel=0.02)
+
+
+def test_what_the_written_answer_says_of_other_widths():
+    """Parameters by the formula and by the record, ends of the linearized models and stabilities from the records."""
+    answer, channels = BOOK.questions["lazy-end"].answer, np.arange(1, 200)
+    parameters = 6 * channels**2 + 58 * channels + 10
+    assert {m: int(parameters[m - 1]) for m in (25, 50)} == {25: 5210, 50: 17910}
+    assert channels[np.argmax(parameters >= 40_000)] == 77
+    assert "$17910$ for $m = 50$" in answer
+    assert "from $m = 77$ on" in answer
+    assert experiment.load("fig3a-exact")["parameters"] == 5210
+    studies = experiment.load("fig3a-widths")["studies"] + experiment.load("fig3a")["studies"]
+    jobs = [(job["width"], job) for study in studies for job in study["jobs"]]
+
+    def lazy(width, name):
+        return np.mean([job[name][0][-1] for m, job in jobs if m == width and job["linearized"]])
+
+    def stability(width):
+        rows = [job["stability"][job["alphas"].index(10.0)] for m, job in jobs if m == width and not job["linearized"]]
+        return np.mean(rows)
+
+    ends = [lazy(width, f"{name}_accuracy") for width in (50, 12) for name in ("train", "test")]
+    said = re.search(r"50 channels learn (\d+) % .* and (\d+) % .* it is (\d+) % and (\d+) %", answer).groups()
+    np.testing.assert_allclose([float(number) / 100 for number in said], ends, atol=5.1e-3)
+    gained = [ends[place] - lazy(25, f"{name}_accuracy") for place, name in enumerate(("train", "test"))]
+    said = re.search(r"for (\d+) and (\d+) points", answer).groups()
+    np.testing.assert_allclose([float(number) / 100 for number in said], gained, atol=5.1e-3)
+    loss = float(re.search(r"the loss of 50 channels is \$([\d.]+)\$", answer)[1])
+    assert loss == pytest.approx(lazy(50, "train_loss"), abs=5e-4)
+    assert loss < experiment.load("fig3a-exact")["train_loss"][-1]
+    standard = np.mean([job["test_accuracy"][0][-1] for m, job in jobs if m == 50 and not job["linearized"]])
+    assert standard == pytest.approx(float(re.search(r"at \$\\alpha = 1\$ has (\d+) %", answer)[1]) / 100, abs=5.1e-3)
+    said = re.search(r"stability is (\d+) % with 50 channels, (\d+) % with 25 and (\d+) % with 6", answer).groups()
+    np.testing.assert_allclose([float(n) / 100 for n in said], [stability(m) for m in (50, 25, 6)], atol=5.1e-3)
+
+
+@pytest.mark.slow
+def test_a_student_can_work_through_the_exercise_from_the_first_cell_to_the_last():
+    """One kernel's names for the whole notebook: no question may spoil a later one."""
+    printed, asked = BOOK.work_through(independent_answers)
+    assert printed.count("agree") == len(BOOK.automatic)
+    assert "not yet" not in printed
+    assert asked == BOOK.automatic
