@@ -111,9 +111,9 @@ def flow() -> Derived:
     v = moment * derivation.flow_of_a_mode()
     loss = rate * v**2 / 2 - moment * v
     left = loss + moment**2 / (2 * rate)
-    printed = named(r"\tfrac12\sum_{i\,:\,\lambda_i>0}\frac{\langle q_i,b\rangle^2}{\lambda_i}\,e^{-2\lambda_it}")
+    printed = named(r"\tfrac12\sum_i\frac{\langle q_i,b\rangle^2}{\lambda_i}\,e^{-2\lambda_it}")
     return Derived(
-        Eq(named(r"R(v(t))-\inf R"), printed, evaluate=False),
+        Eq(named(r"R-\inf R"), printed, evaluate=False),
         {
             "mode: v' = beta - lambda v": sp.simplify(diff(v, t) - (moment - rate * v)),
             "mode: it starts at 0": sp.simplify(v.subs(t, 0)),
@@ -159,7 +159,7 @@ def equicorrelated() -> Derived:
     checks["alike: the trace is c n"] = sp.expand(largest + (n - 1) * other - c * n)
     checks["alike: the quotient"] = sp.simplify(largest / other - printed)
     checks["alike: as derived"] = sp.simplify(derivation.equicorrelated_gap() - printed)
-    return Derived(Eq(named(r"\frac{\mu_1}{\mu_2}"), printed, evaluate=False), checks)
+    return Derived(Eq(named(r"\frac{\mu_1}{\mu_2}"), named(r"1+\frac{n\rho}{1-\rho}"), evaluate=False), checks)
 
 
 def flips() -> Derived:
@@ -167,7 +167,7 @@ def flips() -> Derived:
     z = Symbol("z")
     density = exp(-(z**2) / 2) / sqrt(2 * sp.pi)
     share = sp.integrate(density, (z, 0, s))
-    printed = named(r"\mathbb E\bigl(1_{z+s>0}-1_{z>0}\bigr)^2")
+    printed = named(r"\mathbb P(-s<z\le0)")
     return Derived(
         Le(printed, named(r"\frac{s}{\sqrt{2\pi}}"), evaluate=False),
         {

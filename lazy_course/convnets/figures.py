@@ -225,6 +225,8 @@ def kappa_against_width(measured: Record) -> Figure:
             ax.plot(ends, row["kappa"], color=COLOURS[colour], linestyle="-", marker="_", markersize=10)
         ax.plot([], [], color=COLOURS[colour], linestyle="-", label=label)
     ax.set(xscale="log", yscale="log", xlabel="number of parameters", ylabel="κ, lower to upper")
+    ax.set_yticks([0.5, 1, 2, 4, 8], ["0.5", "1", "2", "4", "8"])
+    ax.minorticks_off()
     ax.legend()
     return fig
 

@@ -11,10 +11,11 @@ from jaxtyping import Float
 from lazy_course.convnets import panels, runs, spectrum
 from lazy_course.convnets.activations import kink_share
 from lazy_course.convnets.data import CLASSES
+from lazy_course.convnets.panels import Study
 from lazy_course.convnets.spectrum import Spectrum
 
-SMALL = Spectrum(width=1 / 4, n=64, size=16, images=("uniform", "photographs"), memory=2**29)
-SIZES = (2, 4, 8, 16, 32, 64)
+SMALL = Spectrum(width=1 / 4, n=32, size=16, images=("uniform", "photographs"), memory=2**29)
+SIZES = (2, 4, 8, 16, 32)
 
 
 class Growth(NamedTuple):
@@ -103,10 +104,19 @@ class Kinks(NamedTuple):
 def kinks(channels: int = 2, alphas: tuple[float, ...] = (1e3, 1e5, 1e7)) -> Kinks:
     """A net so narrow that in its second repetition units of a layer have no input that is on: they stand on a kink.
 
-    Trained four epochs on 200 sequences, from the first and the second start of its preset `quick`.
+    Trained four epochs on 200 sequences in batches of 20.
     """
-    quick = panels.PANELS["fig3a"]["quick"][0]
-    study = replace(quick, widths=(channels,), groups=(alphas,), linearized=False, runs=2)
+    study = Study(
+        widths=(channels,),
+        groups=(alphas,),
+        linearized=False,
+        runs=2,
+        epochs=4,
+        every=4,
+        batch=20,
+        limit=200,
+        limit_test=100,
+    )
     split = study.split()
     ends = [runs.run_job(study, run, split) for run in range(2)]
     starts = [study.job(run, split.x.shape[1:]) for run in range(2)]

@@ -47,7 +47,7 @@ def crossing(alphas: np.ndarray, values: np.ndarray, level: float) -> float:
     return float(np.exp(x[0] + (np.log(level) - y[0]) / (y[1] - y[0]) * (x[1] - x[0])))
 
 
-def slope(study: Record, name: str, low: float, high: float) -> float:
+def slope(study: Record, name: str, low: float | int, high: float | int) -> float:
     """The slope in log-log of a quantity's mean over repetitions, between two scales."""
     alphas, rows = finite(study, name)
     chosen = (alphas >= low) & (alphas <= high)
@@ -70,44 +70,50 @@ def onset(trained: Record, measured: Record, samples: int = 100) -> Onset:
     (study,) = trained["studies"]
     alphas, values = finite(study, "remainder")
     half, tenth = (float(np.mean([crossing(alphas, row, level) for row in values])) for level in (0.5, 0.1))
-    width = study["settings"]["widths"][0]
-    rows = [
-        row["kappa"]
-        for row in measured["rows"]
-        if (row["network"], row["width"], row["n"], row["sharpness"]) == ("sequence", width, samples, 0.0)
-    ]
-    low, high = np.mean(rows, axis=0)
-    return Onset(half, tenth, (float(low), float(high)))
+    return Onset(half, tenth, kappa_of(measured, "sequence", study["settings"]["widths"][0], samples))
 
 
-def of_width(study: Record, width: float) -> Record:
+def of_width(study: Record, width: float | int) -> Record:
     """The part of a study that has networks of one width."""
     return study | {"jobs": [job for job in study["jobs"] if job["width"] == width]}
 
 
-def onsets(trained: Record, others: Record, measured: Record, samples: int = 100) -> str:
-    """The onset at several widths beside kappa, as a table in Markdown; means over repetitions."""
+class AtWidth(NamedTuple):
+    """The onset at one width: kappa of the nets and the two scales of `Onset`, with test accuracies at both ends."""
+
+    width: float
+    onset: Onset
+    standard: float
+    linearized: float
+
+
+def at_widths(trained: Record, others: Record, measured: Record, samples: int = 100) -> list[AtWidth]:
+    """The onset at every width that was trained, in ascending order; means over repetitions."""
+    found = []
+    for record in (trained, others):
+        for whole in record["studies"]:
+            for width in whole["settings"]["widths"]:
+                study = of_width(whole, width)
+                alphas, values = finite(study, "remainder")
+                half, tenth = (float(np.mean([crossing(alphas, row, level) for row in values])) for level in (0.5, 0.1))
+                ends = finite(study, "test_accuracy")[1][:, 0].mean(), lazy_end(study, "test_accuracy").mean()
+                onset_here = Onset(half, tenth, kappa_of(measured, "sequence", width, samples))
+                found.append(AtWidth(float(width), onset_here, float(ends[0]), float(ends[1])))
+    return sorted(found)
+
+
+def onsets(trained: Record, others: Record, measured: Record) -> str:
+    """The onset at several widths beside kappa, as a table in Markdown."""
     lines = [
         "| channels | $\\kappa$, lower to upper | half off at $\\alpha$ | a tenth off at $\\alpha$ | "
         "test, $\\alpha = 1$ | test, linearized |",
         "| ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
-    studies = [
-        of_width(study, width)
-        for record in (trained, others)
-        for study in record["studies"]
-        for width in study["settings"]["widths"]
-    ]
-    groups = _groups(measured)
-    for study in sorted(studies, key=lambda part: part["jobs"][0]["width"]):
-        width = study["jobs"][0]["width"]
-        alphas, values = finite(study, "remainder")
-        places = [np.mean([crossing(alphas, row, level) for row in values]) for level in (0.5, 0.1)]
-        kappa = np.mean([row["kappa"] for row in groups["sequence", width, "mnist1d", samples, 0.0]], axis=0)
-        tests = 100 * finite(study, "test_accuracy")[1][:, 0].mean(), 100 * lazy_end(study, "test_accuracy").mean()
+    for row in at_widths(trained, others, measured):
+        low, high = row.onset.kappa
         lines.append(
-            f"| {width:g} | {kappa[0]:.2g} to {kappa[1]:.2g} | {places[0]:.2g} | {places[1]:.2g} | "
-            f"{tests[0]:.0f} % | {tests[1]:.0f} % |"
+            f"| {row.width:g} | {low:.2g} to {high:.2g} | {row.onset.half:.2g} | {row.onset.tenth:.2g} | "
+            f"{100 * row.standard:.0f} % | {100 * row.linearized:.0f} % |"
         )
     return "\n".join(lines)
 
@@ -124,7 +130,7 @@ def table(record: Record) -> str:
             for is_lazy, kind in ((True, "linearized"), (False, "standard")):
                 jobs = [job for job in study["jobs"] if (job["width"], job["linearized"]) == (width, is_lazy)]
                 ends = [100 * np.mean([job[f"{part}_accuracy"][0][-1] for job in jobs]) for part in ("train", "test")]
-                name = f"{settings['network']}, width {width:g}, {kind}"
+                name = f"{_network(settings['network'], width)}, {kind}"
                 lines.append(f"| {name} | {label} | {ends[0]:.1f} | {ends[1]:.1f} |")
         features = np.mean(study["baselines"]["random_features"], axis=0)
         lines.append(f"| random features | {label} | {100 * features[0]:.1f} | {100 * features[1]:.1f} |")
@@ -137,15 +143,14 @@ def kappas(record: Record) -> str:
         "| network | inputs | parameters | $\\lVert Dh\\rVert$ | $\\lVert D^2h\\rVert$ | $\\kappa$ |",
         "| --- | --- | ---: | ---: | ---: | ---: |",
     ]
-    for key, rows in _groups(record).items():
-        network, width, data, n, sharpness = key
-        name = f"1-D net, {width:g} channels" if network == "sequence" else f"VGG-11, width {_factor(width)}"
-        name += f", softplus {sharpness:g}" if sharpness else ""
+    for (network, width, data, n, sharpness), rows in _groups(record).items():
+        name = _network(network, width) + (f", softplus {sharpness:g}" if sharpness else "")
         first = np.mean([row["jacobian"] for row in rows])
         second, kappa = (np.mean([row[part] for row in rows], axis=0) for part in ("hessian", "kappa"))
+        size = f"{rows[0]['parameters']:,}".replace(",", "\u202f")
         lines.append(
-            f"| {name} | {n} {INPUTS[data]} | {rows[0]['parameters']:,} | {first:.3g} | "
-            f"{second[0]:.3g} to {second[1]:.3g} | {kappa[0]:.2g} to {kappa[1]:.2g} |".replace(",", " ", 1)
+            f"| {name} | {n} {INPUTS[data]} | {size} | {first:.3g} | "
+            f"{second[0]:.3g} to {second[1]:.3g} | {kappa[0]:.2g} to {kappa[1]:.2g} |"
         )
     return "\n".join(lines)
 
@@ -153,8 +158,11 @@ def kappas(record: Record) -> str:
 INPUTS = {"mnist1d": "sequences", "photographs": "crops"}
 
 
-def _factor(width: float) -> str:
-    return f"{width:g}" if width >= 1 else f"1/{1 / width:g}"
+def _network(network: str, width: float | int) -> str:
+    if network == "sequence":
+        return f"1-D net, {width:g} channels"
+    name = {"vgg11": "VGG-11", "resnet18": "ResNet-18"}[network]
+    return f"{name}, width {width:g}" if width >= 1 else f"{name}, width 1/{1 / width:g}"
 
 
 def _groups(record: Record) -> dict[tuple[Any, ...], list[Record]]:
@@ -163,3 +171,18 @@ def _groups(record: Record) -> dict[tuple[Any, ...], list[Record]]:
     for row in record["rows"]:
         found.setdefault(tuple(row[part] for part in ("network", "width", "data", "n", "sharpness")), []).append(row)
     return dict(sorted(found.items()))
+
+
+def kappa_of(
+    record: Record, network: str, width: float | int, n: int, sharpness: float | int = 0.0
+) -> tuple[float, float]:
+    """Both ends of kappa of one network, means over repetitions. Raises `ValueError` if it was not measured."""
+    rows = [
+        row["kappa"]
+        for row in record["rows"]
+        if (row["network"], row["width"], row["n"], row["sharpness"]) == (network, width, n, sharpness)
+    ]
+    if not rows:
+        raise ValueError(f"network, width, n, sharpness: no {network} of {width:g}, {n}, {sharpness:g} was measured")
+    low, high = np.mean(rows, axis=0)
+    return float(low), float(high)

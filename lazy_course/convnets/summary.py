@@ -134,6 +134,35 @@ def onset() -> Numbers:
     }
 
 
+def onset_widths() -> Numbers:
+    """How onset and kappa move from the smallest to the largest width, and kappa of the twins."""
+    measured = experiment.load("convnets-kappa")
+    rows = readings.at_widths(experiment.load("fig3a"), experiment.load("fig3a-widths"), measured)
+    first, last = rows[0].onset, rows[-1].onset
+    found: Numbers = {
+        "width-first": int(rows[0].width),
+        "width-last": int(rows[-1].width),
+        "half-growth": short(last.half / first.half),
+        "tenth-growth": short(last.tenth / first.tenth),
+        "kappa-growth": short(last.kappa[0] / first.kappa[0]),
+        "kappa-growth-high": short(last.kappa[1] / first.kappa[1]),
+        "at-half-least": short(min(row.onset.kappa[0] / row.onset.half for row in rows)),
+        "at-half-most": short(max(row.onset.kappa[1] / row.onset.half for row in rows)),
+        "at-tenth-least": short(min(row.onset.kappa[0] / row.onset.tenth for row in rows)),
+        "at-tenth-most": short(max(row.onset.kappa[1] / row.onset.tenth for row in rows)),
+    }
+    full = next(row for row in measured["rows"] if (row["network"], row["width"]) == ("vgg11", 1))
+    found["vgg-parameters"] = short(full["parameters"] / 1e6)
+    found["vgg-minutes"] = round(full["seconds"] / 60)
+    for name, width in (("full", 1), ("narrow", 1 / 16)):
+        low, high = readings.kappa_of(measured, "vgg11", width, 4)
+        found |= {f"vgg-{name}-low": short(low), f"vgg-{name}-high": short(high)}
+    for sharpness in (5, 20, 80):
+        low, high = readings.kappa_of(measured, "sequence", 25, 100, sharpness)
+        found |= {f"twin-{sharpness}-low": short(low), f"twin-{sharpness}-high": short(high)}
+    return found
+
+
 def twins() -> Numbers:
     """Slopes of the remainder with kinks and without, and the drop of the smooth net."""
     trained, smooth = experiment.load("fig3a"), experiment.load("fig3a-smooth")

@@ -9,8 +9,6 @@ from types import ModuleType
 
 ROOT = Path(__file__).resolve().parents[2]
 NOT_CHAPTERS = {"grading", "report"}
-# Code and records that have no page yet. They keep the rules of imports; the day the page comes, the name goes.
-IN_THE_MAKING = {"convnets"}
 CELL = re.compile(r"^(`{3,})\{code-cell\}[^\n]*\n(.*?)^\1\s*$", re.M | re.S)
 STATEMENT = re.compile(r"\{prf:(theorem|lemma|proposition|corollary)\}[^\n]*\n((?::[^\n]*\n)*)")
 
@@ -26,11 +24,7 @@ def extension(name: str) -> ModuleType:
 
 
 def chapters(root: Path) -> set[str]:
-    """Folders of lazy_course that are a chapter: all but the grader, the report and what is in the making."""
-    return _folders(root) - IN_THE_MAKING
-
-
-def _folders(root: Path) -> set[str]:
+    """Folders of lazy_course that are a chapter: all but the grader and the report."""
     folders = (root / "lazy_course").iterdir()
     return {f.name for f in folders if (f / "__init__.py").exists() and f.name not in NOT_CHAPTERS}
 
@@ -62,7 +56,7 @@ def imports(path: Path) -> Iterator[str]:
 
 def import_faults(root: Path) -> list[str]:
     """Break of: ground floor and chapters, two witnesses, public APIs only, no relative imports."""
-    package, names, faults = root / "lazy_course", _folders(root), []
+    package, names, faults = root / "lazy_course", chapters(root), []
     for path in sorted(package.rglob("*.py")):
         relative = path.relative_to(package)
         home = relative.parts[0] if len(relative.parts) > 1 else ""

@@ -25,12 +25,6 @@ def test_stems_are_equal_in_every_tree():
     assert {name: sorted(found) for name, found in trees.items()} == dict.fromkeys(trees, sorted(trees["lazy_course"]))
 
 
-def test_what_is_in_the_making_has_no_page():
-    in_book = {page.stem for page in (rules.ROOT / "book").glob("*.md")}
-    assert all((rules.ROOT / "lazy_course" / name).is_dir() for name in rules.IN_THE_MAKING)
-    assert in_book & rules.IN_THE_MAKING == set()
-
-
 @pytest.mark.parametrize("tree", ["solutions", "exercises", "book", "tests"])
 def test_a_missing_stem_is_seen(copy, tree):
     for path in [*(copy / tree).glob("criterion*")]:

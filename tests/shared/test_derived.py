@@ -14,8 +14,8 @@ ROW = Derived(
     sp.Eq(X, Y), {"split, entry 1": (X + 1) ** 2 - X**2 - 2 * X - 1, "bound": sp.sin(X) ** 2 + sp.cos(X) ** 2 - 1}
 )
 WRONG = Derived(sp.Eq(X, Y), {"off by one": X + 1 - X})
-# Proofs of the three pages that compute nothing: probability alone.
-WITHOUT = {"ntk": {"ntk-rates"}, "uniform_bounds": set(), "implicit_bias": set()}
+# Proofs of these pages that compute nothing: probability alone.
+WITHOUT = {"ntk": {"ntk-rates"}, "uniform_bounds": set(), "implicit_bias": set(), "convnets": set()}
 
 
 def test_a_step_shows_its_own_checks_each_in_a_line():

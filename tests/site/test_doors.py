@@ -21,6 +21,7 @@ TERMS = {
     "ntk": ["price", "read-out", "covariance", "bayesian", "contraction"],
     "implicit_bias": ["jensen", "minimizer", "diagonal", "sparse", "transition"],
     "two_layer": ["teacher", "plateau", "twin", "hatched", "half space"],
+    "convnets": ["momentum", "eigenvalue", "kink", "softplus", "centring"],
     "report": ["verdict", "drift", "monitor", "equinox", "fine-tuning"],
 }
 
