@@ -87,7 +87,8 @@ def test_wider_networks_do_not_close_the_gap():
             standard = [job["test_accuracy"][0][-1] for job in jobs if not job["linearized"]]
             lazy = [job["test_accuracy"][0][-1] for job in jobs if job["linearized"]]
             assert len(standard) == len(lazy) == settings.runs
-            if settings.data == "mnist1d" and width >= 12:
+            # Nets of four to six channels are another matter: one of three VGG-11 of width 1/16 never starts.
+            if width not in (6, 1 / 16):
                 assert min(standard) > max(lazy) + 0.15
 
 
