@@ -192,6 +192,7 @@ def wide() -> Numbers:
             f"{name}-lazy-last": percent(lazy[-1]),
             f"{name}-standard-first": percent(standard[0]),
             f"{name}-standard-last": percent(standard[-1]),
+            f"{name}-standard-worst": percent(finite(parts[0], "test_accuracy")[1].min()),
             f"{name}-features": percent(np.mean(study["baselines"]["random_features"], axis=0)[1]),
             f"{name}-ahead-least": percent(ahead.min()),
             f"{name}-ahead-most": percent(ahead.max()),
