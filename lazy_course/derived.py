@@ -1,5 +1,7 @@
 """An equation or inequality of the book together with the algebra behind it: what a chapter's derivation.py returns."""
 
+import functools
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import sympy as sp
@@ -40,6 +42,35 @@ class Derived:
                 )
         kept = {name: value for name, value in self.checks.items() if name.startswith(beginnings)}
         return Derived(self.equation, kept)
+
+
+@functools.cache
+def _derive(function: Callable[[], Derived]) -> Derived:
+    return function()
+
+
+class Rows(Mapping[str, Derived]):
+    """Derivations by name, in order; each runs when it is first asked for, and once: names alone cost no algebra.
+
+    `Rows(f, g)` names them after their functions, `Rows(a=f)` as it says; `|` joins rows, and a dictionary of Derived.
+    """
+
+    def __init__(self, *functions: Callable[[], Derived], **named: Callable[[], Derived]) -> None:
+        self._functions = {function.__name__: function for function in functions} | named
+
+    def __getitem__(self, name: str) -> Derived:
+        return _derive(self._functions[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._functions)
+
+    def __len__(self) -> int:
+        return len(self._functions)
+
+    def __or__(self, other: "Rows | dict[str, Derived]") -> "Rows":
+        if isinstance(other, Rows):
+            return Rows(**(self._functions | other._functions))
+        return Rows(**self._functions, **{name: functools.partial(other.__getitem__, name) for name in other})
 
 
 class Zeros(dict[str, Expr]):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import sympy as sp
 from sympy import Eq, Expr, Function, Matrix, Symbol, sqrt
 
-from lazy_course.derived import Derived
+from lazy_course.derived import Derived, Rows
 
 ETA = Symbol("eta", positive=True)
 ALPHA = Symbol("alpha", positive=True)
@@ -256,9 +256,9 @@ def homogeneous_kappa() -> Derived:
     )
 
 
-def all_derivations() -> dict[str, Derived]:
+def all_derivations() -> Rows:
     """Run every derivation of the chapter, by name."""
-    functions = (
+    return Rows(
         relative_change_of_objective,
         relative_change_of_differential,
         inverse_relative_scale,
@@ -269,4 +269,3 @@ def all_derivations() -> dict[str, Derived]:
         homogeneous_degrees,
         homogeneous_kappa,
     )
-    return {function.__name__: function() for function in functions}

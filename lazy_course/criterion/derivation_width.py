@@ -4,7 +4,7 @@ import sympy as sp
 from sympy import Eq, Expr, Function, Matrix, Rational, Symbol, exp, log, sqrt
 
 from lazy_course.criterion.derivation import ALPHA, TARGET_NORM, gradient_of
-from lazy_course.derived import Derived
+from lazy_course.derived import Derived, Rows
 
 WIDTH = Symbol("m", positive=True)
 DELTA = Symbol("delta", positive=True)
@@ -147,9 +147,9 @@ def coin_kappa() -> Derived:
     )
 
 
-def all_width_derivations() -> dict[str, Derived]:
+def all_width_derivations() -> Rows:
     """Run every derivation of this file, by name."""
-    functions = (
+    return Rows(
         block_diagonal,
         curvature_bound,
         exponential_inequality,
@@ -158,4 +158,3 @@ def all_width_derivations() -> dict[str, Derived]:
         largest_output_weight,
         coin_kappa,
     )
-    return {function.__name__: function() for function in functions}

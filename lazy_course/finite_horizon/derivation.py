@@ -8,7 +8,7 @@ loss: M = Lip(grad R), E0 = R(y(0)) - inf R; for the square loss D = ||y(0) - y*
 import sympy as sp
 from sympy import Eq, Expr, Function, Matrix, Rational, Symbol, exp, sqrt
 
-from lazy_course.derived import Derived
+from lazy_course.derived import Derived, Rows
 
 ALPHA = Symbol("alpha", positive=True)
 TIME, HORIZON = Symbol("t", positive=True), Symbol("T", positive=True)
@@ -250,9 +250,9 @@ def self_consistent_radius() -> Derived:
     )
 
 
-def all_bounds() -> dict[str, Derived]:
+def all_bounds() -> Rows:
     """Run every derivation of this file, by name."""
-    functions = (
+    return Rows(
         energy_identity,
         residual_identity,
         gradient_bound,
@@ -269,4 +269,3 @@ def all_bounds() -> dict[str, Derived]:
         sharper_parameter_gap,
         self_consistent_radius,
     )
-    return {function.__name__: function() for function in functions}

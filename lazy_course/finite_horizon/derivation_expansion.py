@@ -9,7 +9,7 @@ from itertools import combinations_with_replacement
 import sympy as sp
 from sympy import Eq, Expr, Function, Matrix, Rational, Symbol, exp, sqrt
 
-from lazy_course.derived import Derived
+from lazy_course.derived import Derived, Rows
 from lazy_course.finite_horizon.derivation import ALPHA, ELL, LIP, TIME, M
 
 EPS = Symbol("varepsilon", positive=True)
@@ -267,9 +267,9 @@ def relu_modulus() -> Derived:
     )
 
 
-def all_expansions() -> dict[str, Derived]:
+def all_expansions() -> Rows:
     """Run every derivation of this file, by name."""
-    functions = (
+    return Rows(
         first_correction,
         example_solution,
         example_correction,
@@ -282,4 +282,3 @@ def all_expansions() -> dict[str, Derived]:
         generalization_gap,
         relu_modulus,
     )
-    return {function.__name__: function() for function in functions}

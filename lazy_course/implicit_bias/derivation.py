@@ -7,7 +7,7 @@ entries. One coordinate of $X^\top\!\int_0^t r$ is R, one of $X^\top\nu$ is U. E
 import sympy as sp
 from sympy import Eq, Expr, Function, Ge, Integral, Le, Lt, Matrix, Symbol, asinh, cosh, diff, exp, sinh, sqrt
 
-from lazy_course.derived import Derived
+from lazy_course.derived import Derived, Rows
 
 ALPHA, TIME, SIGMA = (Symbol(name, positive=True) for name in ("alpha", "t", "sigma"))
 BETA, NU, Z, U, R = (Symbol(name, real=True) for name in (r"\beta_i", r"\nu", "z", "u", "R"))
@@ -251,9 +251,9 @@ def newton_step() -> Derived:
     )
 
 
-def all_derivations() -> dict[str, Derived]:
+def all_derivations() -> Rows:
     """Run every derivation of this file, by name."""
-    functions = (
+    return Rows(
         kernel,
         gradient,
         weights,
@@ -269,4 +269,3 @@ def all_derivations() -> dict[str, Derived]:
         earliest_time,
         newton_step,
     )
-    return {function.__name__: function() for function in functions}

@@ -7,7 +7,7 @@ Every function returns a `Derived`: the equation that the book prints, and check
 import sympy as sp
 from sympy import Eq, Expr, Le, Rational, Symbol, asinh, atanh, cosh, diff, exp, log, sinh, sqrt
 
-from lazy_course.derived import Derived
+from lazy_course.derived import Derived, Rows
 from lazy_course.implicit_bias.derivation import ALPHA, q
 
 B, X, LAM = (Symbol(name, positive=True) for name in ("b", "x", r"\lambda"))
@@ -201,9 +201,9 @@ def large_steps() -> Derived:
     )
 
 
-def all_bounds() -> dict[str, Derived]:
+def all_bounds() -> Rows:
     """Every derivation of this module by its name."""
-    functions = (
+    return Rows(
         conjugate,
         functional,
         arcsinh_bounds,
@@ -213,4 +213,3 @@ def all_bounds() -> dict[str, Derived]:
         slowest_instance,
         large_steps,
     )
-    return {f.__name__: f() for f in functions}

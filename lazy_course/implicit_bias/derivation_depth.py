@@ -7,7 +7,7 @@ is said to be 2. One coordinate: R is that of $X^\top\!\int r$, z = -D (D - 2) a
 import sympy as sp
 from sympy import Eq, Expr, Function, Ge, Integral, Rational, Symbol, asinh, diff, exp, log, sinh, sqrt
 
-from lazy_course.derived import Derived
+from lazy_course.derived import Derived, Rows
 from lazy_course.implicit_bias.derivation import ALPHA, GRADIENT, SIGMA
 
 D = Symbol("D", positive=True)
@@ -273,9 +273,9 @@ def shape_of_depth() -> Derived:
     )
 
 
-def all_derivations() -> dict[str, Derived]:
+def all_derivations() -> Rows:
     """Run every derivation of this file, by name."""
-    functions = (
+    return Rows(
         weights,
         conserved_sum,
         gradient_bound,
@@ -290,4 +290,3 @@ def all_derivations() -> dict[str, Derived]:
         shape_of_two,
         shape_of_depth,
     )
-    return {function.__name__: function() for function in functions}

@@ -7,7 +7,7 @@ solution is in derivation_rate.py.
 import sympy as sp
 from sympy import Eq, Expr, Matrix, Rational, Symbol, diff, exp, log, sinh, sqrt
 
-from lazy_course.derived import Derived
+from lazy_course.derived import Derived, Rows
 from lazy_course.implicit_bias.derivation import ALPHA, BETA, Z, potential
 
 SIZE = Symbol(r"{\lvert\beta_i\rvert}", positive=True)
@@ -113,13 +113,12 @@ def small_scale() -> Derived:
     )
 
 
-def all_derivations() -> dict[str, Derived]:
+def all_derivations() -> Rows:
     """Run every derivation of this file, by name."""
-    functions = (
+    return Rows(
         large_q,
         large_scale,
         first_correction,
         small_q,
         small_scale,
     )
-    return {function.__name__: function() for function in functions}

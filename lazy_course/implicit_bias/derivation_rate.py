@@ -9,7 +9,7 @@ nuhat = Lambda rho + omega, where omega is such that betahat = 2 alpha^2 sinh(uh
 import sympy as sp
 from sympy import Eq, Expr, Ge, Le, Matrix, Rational, Symbol, asinh, cosh, diff, exp, log, sinh, sqrt
 
-from lazy_course.derived import Derived
+from lazy_course.derived import Derived, Rows
 from lazy_course.implicit_bias.derivation import ALPHA, q
 from lazy_course.implicit_bias.derivation_limits import LAMBDA
 
@@ -175,9 +175,9 @@ def smallest_example() -> Derived:
     )
 
 
-def all_derivations() -> dict[str, Derived]:
+def all_derivations() -> Rows:
     """Run every derivation of this file, by name."""
-    functions = (
+    return Rows(
         three_points,
         upper_bound,
         lower_bound,
@@ -185,4 +185,3 @@ def all_derivations() -> dict[str, Derived]:
         excess_floor,
         smallest_example,
     )
-    return {function.__name__: function() for function in functions}

@@ -6,7 +6,7 @@ Matrix identities are checked for N = d = 2 with free entries, or for one sample
 import sympy as sp
 from sympy import Eq, Ge, Le, Matrix, Rational, Symbol, diff, log, sqrt
 
-from lazy_course.derived import Derived
+from lazy_course.derived import Derived, Rows
 from lazy_course.implicit_bias.derivation import ALPHA, BETA, MINUS, PLUS, X2, Y2, Z, q, squares
 
 B = Symbol("b", positive=True)
@@ -127,7 +127,6 @@ def row_space() -> Derived:
     )
 
 
-def all_steps() -> dict[str, Derived]:
+def all_steps() -> Rows:
     """Run every derivation of this file, by name."""
-    functions = (inverse_relative_scale, linearized_flow, duality, least_slope, entropy, mobility, row_space)
-    return {function.__name__: function() for function in functions}
+    return Rows(inverse_relative_scale, linearized_flow, duality, least_slope, entropy, mobility, row_space)

@@ -8,7 +8,7 @@ that the book prints, and checks that must simplify to zero.
 import sympy as sp
 from sympy import Eq, Expr, Matrix, Rational, Symbol, asin, cos, exp, pi, sin, sqrt
 
-from lazy_course.derived import Derived
+from lazy_course.derived import Derived, Rows
 
 PHI = Symbol("varphi", positive=True)
 Q, QQ = Symbol("q", positive=True), Symbol("q'", positive=True)
@@ -242,9 +242,9 @@ def kernels_at_depth(activation: str, depth: int, inner: Expr, square: Expr, oth
     return k, theta
 
 
-def all_kernels() -> dict[str, Derived]:
+def all_kernels() -> Rows:
     """Run every derivation of this file, by name."""
-    functions = (
+    return Rows(
         relu_pair,
         relu_gates,
         price,
@@ -252,7 +252,6 @@ def all_kernels() -> dict[str, Derived]:
         erf_pair,
         covariance_layer,
         tangent_layer,
+        two_layer_relu_inputs=lambda: two_layer_relu()[0],
+        two_layer_relu_outputs=lambda: two_layer_relu()[1],
     )
-    first, second = two_layer_relu()
-    named = {function.__name__: function() for function in functions}
-    return named | {"two_layer_relu_inputs": first, "two_layer_relu_outputs": second}

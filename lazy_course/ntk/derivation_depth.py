@@ -3,7 +3,7 @@
 import sympy as sp
 from sympy import Eq, Rational, Symbol, cos, pi, sin, sqrt
 
-from lazy_course.derived import Derived
+from lazy_course.derived import Derived, Rows
 from lazy_course.ntk.derivation import PHI, relu_gate_product, relu_pair_over_lengths
 
 DELTA = Symbol("delta", nonnegative=True)
@@ -84,7 +84,6 @@ def deep_angle() -> Derived:
     )
 
 
-def all_depths() -> dict[str, Derived]:
+def all_depths() -> Rows:
     """Run every derivation of this file, by name."""
-    functions = (angle_step, bias_tilt, deep_diagonal, deep_angle)
-    return {function.__name__: function() for function in functions}
+    return Rows(angle_step, bias_tilt, deep_diagonal, deep_angle)

@@ -9,7 +9,7 @@ in general position.
 import sympy as sp
 from sympy import Eq, Expr, Matrix, Rational, Symbol, cos, diag, exp, sin, sqrt
 
-from lazy_course.derived import Derived
+from lazy_course.derived import Derived, Rows
 
 TIME, C = Symbol("t", positive=True), Symbol("c", positive=True)
 STEP, STEPS = Symbol("eta", positive=True), Symbol("k", positive=True, integer=True)
@@ -229,9 +229,9 @@ def norm_of_a_step() -> Derived:
     )
 
 
-def all_dynamics() -> dict[str, Derived]:
+def all_dynamics() -> Rows:
     """Run every derivation of this file, by name."""
-    functions = (
+    return Rows(
         offset_regression,
         training_outputs,
         integral_of_exponential,
@@ -244,4 +244,3 @@ def all_dynamics() -> dict[str, Derived]:
         rate_optimal_step,
         norm_of_a_step,
     )
-    return {function.__name__: function() for function in functions}

@@ -7,7 +7,7 @@ Training is an affine map of them, from `derivation_dynamics`.
 import sympy as sp
 from sympy import Eq, Expr, Matrix, Symbol, exp, sqrt
 
-from lazy_course.derived import Derived
+from lazy_course.derived import Derived, Rows
 from lazy_course.ntk.derivation_dynamics import CROSS, LAM, LEVER, TIME, C, lever
 
 # Blocks of the covariance at x, x' (test points) and X (training points), as the book prints them.
@@ -126,7 +126,6 @@ def readout_scales() -> Derived:
     )
 
 
-def all_gaussians() -> dict[str, Derived]:
+def all_gaussians() -> Rows:
     """Run every derivation of this file, by name."""
-    functions = (covariance_of_training, conditioning, readout_covariance, readout_flow, readout_scales)
-    return {function.__name__: function() for function in functions}
+    return Rows(covariance_of_training, conditioning, readout_covariance, readout_flow, readout_scales)

@@ -6,7 +6,7 @@ Symbols as in derivation_wide.py; a layer has two units.
 import sympy as sp
 from sympy import Eq, Le, Symbol, exp, log, sqrt
 
-from lazy_course.derived import Derived
+from lazy_course.derived import Derived, Rows
 from lazy_course.ntk.derivation_wide import LAM, R0, TIME, WIDTH, matrix
 
 
@@ -78,7 +78,6 @@ def where_parameters_go() -> Derived:
     )
 
 
-def all_steps() -> dict[str, Derived]:
+def all_steps() -> Rows:
     """Run every derivation of this file, by name."""
-    functions = (two_layer_shares, layer_splits, largest_entry, where_parameters_go)
-    return {function.__name__: function() for function in functions}
+    return Rows(two_layer_shares, layer_splits, largest_entry, where_parameters_go)

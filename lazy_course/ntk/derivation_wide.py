@@ -8,7 +8,7 @@ Every function returns a `Derived`: what the book prints, and checks that must s
 import sympy as sp
 from sympy import Eq, Expr, Function, Integral, Le, Matrix, Min, Rational, Symbol, diff, exp, sqrt
 
-from lazy_course.derived import Derived
+from lazy_course.derived import Derived, Rows
 
 B, L, R0, LAM, TOP = (Symbol(name, positive=True) for name in ("B", "L", "R_0", r"\lambda_{\min}", r"\lambda_{\max}"))
 ETA, RHO, WIDTH = Symbol("eta_0", positive=True), Symbol("rho", positive=True), Symbol("m", positive=True)
@@ -235,13 +235,12 @@ def neuron_drift() -> Derived:
     )
 
 
-def all_wide() -> dict[str, Derived]:
+def all_wide() -> Rows:
     """Every derivation of this file by name."""
-    rows = (
+    return Rows(
         dictionary, mean_value, contraction, path, kernel_split, width_condition, flow_path,
         step_gap, flow_gap, gap_off_training, gronwall_route, neuron_drift,
     )  # fmt: skip
-    return {row.__name__: row() for row in rows}
 
 
 def spelled(expression: Expr) -> Expr:

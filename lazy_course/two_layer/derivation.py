@@ -7,7 +7,7 @@ where it is closed 0. Every function returns a `Derived`.
 import sympy as sp
 from sympy import Eq, Expr, Matrix, Symbol, diff, expand, sqrt, symbols
 
-from lazy_course.derived import Derived
+from lazy_course.derived import Derived, Rows
 
 TAU, ETA, SCALE, TEACHER, LAM = (Symbol(name, positive=True) for name in ("tau", "eta", "s", "c", "lambda"))
 G, T = Symbol("g", real=True), Symbol("t", integer=True, nonnegative=True)
@@ -167,7 +167,6 @@ def doubled() -> Derived:
     return Derived(Eq(Symbol("K"), 2 * Symbol(r"K_{\text{half}}"), evaluate=False), checks)
 
 
-def all_derivations() -> dict[str, Derived]:
+def all_derivations() -> Rows:
     """Every derivation of the chapter by name."""
-    rows = (units, scale, balance, kernel, curvature, linearized, population, doubled)
-    return {row.__name__: row() for row in rows}
+    return Rows(units, scale, balance, kernel, curvature, linearized, population, doubled)

@@ -8,7 +8,7 @@ Every function returns a `Derived`: the equation that the book prints, and check
 import sympy as sp
 from sympy import Eq, Expr, Function, Ge, Le, Matrix, Rational, Symbol, cosh, diff, exp, log, sqrt, tanh
 
-from lazy_course.derived import Derived
+from lazy_course.derived import Derived, Rows
 
 ALPHA, TIME = Symbol("alpha", positive=True), Symbol("t", positive=True)
 S, SIGMA, L, D = (Symbol(name, positive=True) for name in ("S", "sigma", "L", "D"))
@@ -260,9 +260,9 @@ def parameter_gap() -> Derived:
     return Derived(Le(PARAMETER_GAP, printed, evaluate=False), {"sum": small(reached, printed)})
 
 
-def all_bounds() -> dict[str, Derived]:
+def all_bounds() -> Rows:
     """Run every derivation of this file, by name."""
-    functions = (
+    return Rows(
         log_cosh_constants,
         gradient_domination,
         decay_of_the_loss,
@@ -279,4 +279,3 @@ def all_bounds() -> dict[str, Derived]:
         logarithmic_integral,
         parameter_gap,
     )
-    return {function.__name__: function() for function in functions}

@@ -7,7 +7,7 @@ with H the Hessian of the loss. Other symbols as in path_length.py.
 import sympy as sp
 from sympy import Eq, Expr, Function, Le, Matrix, Symbol, diff, exp, eye, sqrt
 
-from lazy_course.derived import Derived
+from lazy_course.derived import Derived, Rows
 from lazy_course.uniform_bounds.derivation import ALPHA, PARAMETER_GAP, SIGMA, TIME, D, L, small
 from lazy_course.uniform_bounds.path_length import OMEGA, PATH, E, half_square, path
 
@@ -89,7 +89,6 @@ def attained() -> Derived:
     return Derived(Eq(Symbol(r"{\lim_{t\to\infty}\lVert v_1(t)\rVert}"), printed, evaluate=False), checks)
 
 
-def all_sharp_bounds() -> dict[str, Derived]:
+def all_sharp_bounds() -> Rows:
     """Run every derivation of this file, by name."""
-    functions = (response, weighted_mean, sharp_gap, attained)
-    return {function.__name__: function() for function in functions}
+    return Rows(response, weighted_mean, sharp_gap, attained)

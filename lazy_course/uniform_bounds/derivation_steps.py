@@ -7,7 +7,7 @@ difference that is written out: a square, or a product of positive symbols.
 import sympy as sp
 from sympy import Eq, Function, Le, Matrix, Rational, Symbol, diff, exp, sqrt
 
-from lazy_course.derived import Derived
+from lazy_course.derived import Derived, Rows
 from lazy_course.uniform_bounds.derivation import (
     C0,
     CONVEX,
@@ -138,7 +138,6 @@ def wider_start() -> Derived:
     )
 
 
-def all_steps() -> dict[str, Derived]:
+def all_steps() -> Rows:
     """Run every derivation of this file, by name."""
-    functions = (contraction, inside_the_ball, late_motion, pseudo_inverse, two_directions, wider_start)
-    return {function.__name__: function() for function in functions}
+    return Rows(contraction, inside_the_ball, late_motion, pseudo_inverse, two_directions, wider_start)

@@ -7,7 +7,7 @@ OMEGA = sqrt(1 - alpha_1/alpha) with alpha_1 = 2 L E/SIGMA^2; PATH bounds alpha 
 import sympy as sp
 from sympy import Eq, Expr, Le, Matrix, Rational, Symbol, diff, sqrt
 
-from lazy_course.derived import Derived
+from lazy_course.derived import Derived, Rows
 from lazy_course.uniform_bounds.derivation import (
     ALPHA,
     C0,
@@ -175,9 +175,9 @@ def path_parameter_gap() -> Derived:
     )
 
 
-def all_path_bounds() -> dict[str, Derived]:
+def all_path_bounds() -> Rows:
     """Run every derivation of this file, by name."""
-    functions = (
+    return Rows(
         loss_along_the_path,
         path_bound,
         residual,
@@ -188,4 +188,3 @@ def all_path_bounds() -> dict[str, Derived]:
         path_output_gap,
         path_parameter_gap,
     )
-    return {function.__name__: function() for function in functions}

@@ -3,7 +3,7 @@ r"""The algebra of Theorem 2.5 (rank below dim F) and of the counterexamples of 
 import sympy as sp
 from sympy import Eq, Expr, Function, Ge, Le, Matrix, Rational, Symbol, cos, diff, exp, pi, sin, sqrt
 
-from lazy_course.derived import Derived
+from lazy_course.derived import Derived, Rows
 from lazy_course.uniform_bounds.derivation import ALPHA, CONVEX, D
 
 GAMMA, G, RATE = Symbol("Gamma", positive=True), Symbol("G", positive=True), Symbol("b", positive=True)
@@ -195,9 +195,9 @@ def false_inequality() -> Derived:
     )
 
 
-def all_examples() -> dict[str, Derived]:
+def all_examples() -> Rows:
     """Run every derivation of this file, by name."""
-    functions = (
+    return Rows(
         graph_over_the_tangent,
         restricted_convexity,
         under_parameterized_travel,
@@ -211,4 +211,3 @@ def all_examples() -> dict[str, Derived]:
         linearized_minimizer,
         false_inequality,
     )
-    return {function.__name__: function() for function in functions}

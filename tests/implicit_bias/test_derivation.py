@@ -1,16 +1,22 @@
 """Every step of the chapter's algebra is an expression that simplifies to zero, and a wrong constant is seen."""
 
+import functools
+
 import pytest
 import sympy as sp
 
+from lazy_course.derived import Rows
 from lazy_course.implicit_bias import derivation, derivation_depth, derivation_limits, derivation_rate, derivation_steps
 from lazy_course.implicit_bias.derivation import ALPHA, SIGMA, Z
 
 FILES = {
-    file.__name__.split(".")[-1]: file for file in (derivation, derivation_limits, derivation_rate, derivation_depth)
+    file.__name__.split(".")[-1]: file.all_derivations()
+    for file in (derivation, derivation_limits, derivation_rate, derivation_depth)
 }
-DERIVED = {f"{name}.{key}": derived for name, file in FILES.items() for key, derived in file.all_derivations().items()}
-DERIVED |= {f"derivation_steps.{key}": derived for key, derived in derivation_steps.all_steps().items()}
+FILES |= {"derivation_steps": derivation_steps.all_steps()}
+DERIVED = Rows(
+    **{f"{name}.{key}": functools.partial(rows.__getitem__, key) for name, rows in FILES.items() for key in rows}
+)
 
 
 @pytest.mark.parametrize("name", sorted(DERIVED))

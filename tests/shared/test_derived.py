@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import sympy as sp
 
-from lazy_course.derived import Derived, zeros
+from lazy_course.derived import Derived, Rows, zeros
 
 ROOT = Path(__file__).resolve().parents[2]
 X, Y = sp.symbols("x y")
@@ -16,6 +16,26 @@ ROW = Derived(
 WRONG = Derived(sp.Eq(X, Y), {"off by one": X + 1 - X})
 # Proofs of these pages that compute nothing: probability alone.
 WITHOUT = {"ntk": {"ntk-rates"}, "uniform_bounds": set(), "implicit_bias": set(), "convnets": set()}
+
+
+def test_rows_run_when_they_are_asked_for_and_once():
+    """Names, their order and their number cost nothing; joined rows are as lazy, and a dictionary joins them too."""
+    ran = []
+
+    def one():
+        ran.append("one")
+        return ROW
+
+    rows = Rows(one, two=lambda: ran.append("two") or WRONG)
+    both = rows | Rows(three=lambda: ran.append("three") or ROW) | {"four": WRONG}
+    assert list(both) == ["one", "two", "three", "four"]
+    assert (len(rows), len(both), ran) == (2, 4, [])
+    assert (both["one"], rows["one"], both["four"]) == (ROW, ROW, WRONG)
+    assert ran == ["one"]
+    assert [row.holds for row in both.values()] == [True, False, True, False]
+    assert ran == ["one", "two", "three"]
+    with pytest.raises(KeyError, match="five"):
+        both["five"]
 
 
 def test_a_step_shows_its_own_checks_each_in_a_line():
