@@ -87,7 +87,19 @@ def largest_step(eigenvalues, step, momentum):
     limits = [
         brentq(lambda eta, v=value: radius(v, eta) - 1, 1.9 / value, 8 / value, xtol=1e-15) for value in eigenvalues
     ]
-    return [min(limits), max(radius(value, step) for value in eigenvalues)]
+    ends = min(eigenvalues), max(eigenvalues)
+
+    def slowest(root):
+        """Of the momentum root^2, with the step at which both ends are equally slow."""
+        eta = 2 * (1 + root**2) / sum(ends)
+        return max(np.max(np.abs(np.linalg.eigvals([[1 - eta * v, -eta * root**2], [v, root**2]]))) for v in ends)
+
+    low, high = 0.0, 1.0
+    while high - low > 1e-13:
+        one, two = low + (high - low) / 3, high - (high - low) / 3
+        low, high = (low, two) if slowest(one) < slowest(two) else (one, high)
+    best = [low**2, 2 * (1 + low**2) / sum(ends)]
+    return [min(limits), max(radius(value, step) for value in eigenvalues), *best]
 
 
 def epochs_needed(epochs, eigenvalue, rate, decay, momentum, steps, level):
