@@ -1,5 +1,6 @@
 """The convnets problem set: its shape, its key against answers found by other means and the chapter, its checks."""
 
+import dataclasses
 import inspect
 import re
 
@@ -7,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 
-from lazy_course.convnets import activations, derivation, experiment, linearized, models, panels
+from lazy_course.convnets import activations, derivation, experiment, linearized, models, panels, runs
 from lazy_course.grading import notebooks, probe
 from tests.convnets import independent_answers
 from tests.grading.workbook import Workbook
@@ -175,10 +176,9 @@ def test_what_the_written_answer_says_of_other_widths():
     """Parameters by the formula and by the record, ends of the linearized models and stabilities from the records."""
     answer, channels = BOOK.questions["lazy-end"].answer, np.arange(1, 200)
     parameters = 6 * channels**2 + 58 * channels + 10
-    assert {m: int(parameters[m - 1]) for m in (25, 50)} == {25: 5210, 50: 17910}
+    assert {m: int(parameters[m - 1]) for m in (25, 100)} == {25: 5210, 100: 65810}
     assert channels[np.argmax(parameters >= 40_000)] == 77
-    assert "$17910$ for $m = 50$" in answer
-    assert "from $m = 77$ on" in answer
+    assert "From $m = 77$ on these are at least $40000$; for $m = 100$ they are $65810$" in answer
     assert experiment.load("fig3a-exact")["parameters"] == 5210
     studies = experiment.load("fig3a-widths")["studies"] + experiment.load("fig3a")["studies"]
     jobs = [(job["width"], job) for study in studies for job in study["jobs"]]
@@ -190,19 +190,34 @@ def test_what_the_written_answer_says_of_other_widths():
         rows = [job["stability"][job["alphas"].index(10.0)] for m, job in jobs if m == width and not job["linearized"]]
         return np.mean(rows)
 
-    ends = [lazy(width, f"{name}_accuracy") for width in (50, 12) for name in ("train", "test")]
-    said = re.search(r"50 channels learn (\d+) % .* and (\d+) % .* it is (\d+) % and (\d+) %", answer).groups()
-    np.testing.assert_allclose([float(number) / 100 for number in said], ends, atol=5.1e-3)
-    gained = [ends[place] - lazy(25, f"{name}_accuracy") for place, name in enumerate(("train", "test"))]
-    said = re.search(r"for (\d+) and (\d+) points", answer).groups()
-    np.testing.assert_allclose([float(number) / 100 for number in said], gained, atol=5.1e-3)
-    loss = float(re.search(r"the loss of 50 channels is \$([\d.]+)\$", answer)[1])
-    assert loss == pytest.approx(lazy(50, "train_loss"), abs=5e-4)
-    assert loss < experiment.load("fig3a-exact")["train_loss"][-1]
-    standard = np.mean([job["test_accuracy"][0][-1] for m, job in jobs if m == 50 and not job["linearized"]])
-    assert standard == pytest.approx(float(re.search(r"at \$\\alpha = 1\$ has (\d+) %", answer)[1]) / 100, abs=5.1e-3)
+    rows = re.findall(r"\| (\d+) \| ([\d.]+) \| (\d+) % \| (\d+) % \|", BOOK.cells["lazy-end", "statement"])
+    assert [int(row[0]) for row in rows] == [12, 25, 50]
+    names = ("train_loss", "train_accuracy", "test_accuracy")
+    ends = np.array([[lazy(int(row[0]), name) for name in names] for row in rows])
+    said = np.array([[float(row[1]), float(row[2]) / 100, float(row[3]) / 100] for row in rows])
+    np.testing.assert_allclose(said[:, 0], ends[:, 0], atol=5.1e-4)
+    np.testing.assert_allclose(said[:, 1:], ends[:, 1:], atol=5.1e-3)
+    shrinking = ends[2] + (ends[2] - ends[1]) ** 2 / (ends[1] - ends[0])
+    said = re.search(r"would give (\d+) % and (\d+) %, and the loss \$([\d.]+)\$", answer).groups()
+    np.testing.assert_allclose([float(n) / 100 for n in said[:2]], shrinking[1:], atol=5.1e-3)
+    assert float(said[2]) == pytest.approx(shrinking[0], abs=5.1e-4)
+    time = experiment.load("fig3a-exact")["times"][-2]
+    assert time == pytest.approx(float(re.search(r"\\approx (\d+)\$, and what counts", answer)[1]), rel=5e-3)
     said = re.search(r"stability is (\d+) % with 50 channels, (\d+) % with 25 and (\d+) % with 6", answer).groups()
     np.testing.assert_allclose([float(n) / 100 for n in said], [stability(m) for m in (50, 25, 6)], atol=5.1e-3)
+
+
+@pytest.mark.slow
+def test_the_first_epoch_of_a_hundred_channels_is_computed_again():
+    """The code that the written answer shows, stopped after one of its 80 epochs."""
+    answer = BOOK.questions["lazy-end"].answer
+    code = re.search(r"^study = (.*)$", answer, re.MULTILINE)[1]
+    study = eval(code, {"dataclasses": dataclasses, "panels": panels})
+    assert (study.widths, study.epochs, study.loss, study.linear_rate) == ((100,), 80, "square", 1.0)
+    found = runs.run_job(dataclasses.replace(study, epochs=1), 0, study.split())
+    said = float(re.search(r"After the first epoch the training loss is \$([\d.]+)\$", answer)[1])
+    assert found["train_loss"][-1, 0] == pytest.approx(said, abs=5.1e-5)
+    assert found["stability"] == [1.0]
 
 
 @pytest.mark.slow
