@@ -91,8 +91,8 @@ EMPTY_FORMULAS = """() => document.querySelectorAll('mjx-container').forEach(for
 })"""
 
 # Most elements of a problem set are the words of its code, and axe takes milliseconds for each. Words of one block with
-# the same class, the same parent and the same look have the same contrast: of those that axe judges (it leaves out signs
-# and single letters) the first stays an element and the others become text; what is no such word stays as it is.
+# the same class, the same parent and the same look have the same contrast: of those that axe judges (it leaves out
+# signs and single letters) the first stays an element and the others become text.
 FIRST_OF_EACH_LOOK = """() => {
     const names = ['color', 'backgroundColor', 'backgroundImage', 'opacity', 'filter', 'fontSize', 'fontWeight',
                    'textShadow', 'textDecoration', 'display', 'visibility', 'position'];
