@@ -1,77 +1,19 @@
 """The finite-horizon problem set: its shape, its key against answers found by other means, and its self-checks."""
 
-import inspect
-
 import numpy as np
 import pytest
 
 from lazy_course.finite_horizon import bounds, derivation_expansion
-from lazy_course.grading import notebooks, probe
 from tests.finite_horizon import independent_answers
+from tests.grading.shared_tests import ProblemSetTests
 from tests.grading.workbook import Workbook
 
 BOOK = Workbook("finite_horizon")
 
 
-@pytest.fixture
-def seed_again():
-    yield
-    probe.set_seed(0)
-
-
-def test_the_set_has_the_three_questions_in_steps_and_ours():
-    assert len(BOOK.problems.questions) == 12
-    assert len(BOOK.automatic) == 11
-    assert sum(question.points for question in BOOK.problems.questions) == 40
-
-
-def test_the_table_and_the_titles_say_the_points():
-    table, headings = BOOK.points_in_text()
-    assert [number for number, _ in headings] == list(range(1, 13))
-    assert [points for _, points in headings] == table == [item.points for item in BOOK.problems.questions]
-    assert "| **sum** | **40** |" in BOOK.problems.cells[0].source
-
-
-def test_the_written_proof_has_a_rubric_that_adds_up():
-    (written,) = BOOK.problems.by_hand
-    assert sum(int(line.split(":")[0]) for line in written.rubric) == written.points
-
-
-@pytest.mark.parametrize("name", BOOK.automatic)
-def test_answers_found_by_other_means_agree_with_the_key(name, seed_again):
-    question = BOOK.questions[name]
-    other = inspect.getsource(getattr(independent_answers, BOOK.function(name)))
-    probe.set_seed(17, 1)
-    assert BOOK.differences(name, [other], rtol=question.rtol, atol=question.atol) == [None]
-
-
-@pytest.mark.parametrize("name", BOOK.automatic)
-def test_the_self_check_says_yes_to_the_solution_and_waits_for_an_answer(name):
-    solved, blank = (notebooks.answer_source(BOOK.questions[name], solved=solved) for solved in (True, False))
-    said = BOOK.said(name, solved)
-    assert "agree" in said
-    assert "not yet" not in said
-    said = BOOK.said(name, blank)
-    assert f"Write your answer to {name} here" in said
-    assert "agree" not in said
-
-
-@pytest.mark.parametrize("name", BOOK.automatic)
-def test_the_self_check_says_no_to_every_planted_wrong_answer(name):
-    assert len(BOOK.questions[name].wrongs) >= 2
-    for wrong in BOOK.questions[name].wrongs:
-        said = BOOK.said(name, wrong.source)
-        assert "not yet: " in said, wrong.mistake
-        assert "agree" not in said, wrong.mistake
-
-
-@pytest.mark.parametrize("name", BOOK.automatic)
-@pytest.mark.parametrize("seed", range(3))
-def test_planted_wrong_answers_are_far_outside_the_tolerance(name, seed, seed_again):
-    """Thirty times the tolerance and one in a thousand more would still refuse them."""
-    question = BOOK.questions[name]
-    probe.set_seed(seed)
-    assert BOOK.unnoticed(name, rtol=30 * question.rtol + 1e-3, atol=30 * question.atol) == []
+class TestProblemSet(ProblemSetTests):
+    book, answers = BOOK, independent_answers
+    questions, automatic, points = 12, 11, 40
 
 
 def test_the_constants_are_those_of_the_chapter():
@@ -119,12 +61,3 @@ def test_the_gap_of_the_printed_claim_on_limits():
     """h = (w1, w1 w2), target (1, 1): the limits are 1 apart, and alpha^2 times the gap at T = 5 is 4.0067."""
     apart, close_up = BOOK.solution("two-limits")["two_limits"](1.0, 1.0, np.ones(2), 5.0)
     np.testing.assert_allclose([apart, close_up], [1.0, 4.0 + np.exp(-5.0)], rtol=1e-12)
-
-
-@pytest.mark.slow
-def test_a_student_can_work_through_the_exercise_from_the_first_cell_to_the_last():
-    """One kernel's names for the whole notebook: no question may spoil a later one."""
-    printed, asked = BOOK.work_through(independent_answers)
-    assert printed.count("agree") == len(BOOK.automatic)
-    assert "not yet" not in printed
-    assert asked == BOOK.automatic

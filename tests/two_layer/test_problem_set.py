@@ -1,24 +1,22 @@
 """The two-layer problem set: its shape, its key against answers found by other means and the chapter, its checks."""
 
-import inspect
 import re
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lazy_course.grading import notebooks, probe
 from lazy_course.two_layer import comparisons, linearized, numerics
+from tests.grading.shared_tests import ProblemSetTests
 from tests.grading.workbook import Workbook
 from tests.two_layer import independent_answers
 
 BOOK = Workbook("two_layer")
 
 
-@pytest.fixture
-def seed_again():
-    yield
-    probe.set_seed(0)
+class TestProblemSet(ProblemSetTests):
+    book, answers = BOOK, independent_answers
+    questions, automatic, points = 7, 5, 29
 
 
 @pytest.fixture(scope="module")
@@ -26,61 +24,6 @@ def drawn():
     """A problem as the set draws it, and the instruments of its first cell."""
     names = BOOK.namespace_with("")
     return names, names["drawn_problem"](np.random.default_rng(11), d=4, n=9, m=6)
-
-
-def test_the_set_has_seven_questions_and_two_of_them_are_written():
-    assert len(BOOK.problems.questions) == 7
-    assert len(BOOK.automatic) == 5
-    assert sum(question.points for question in BOOK.problems.questions) == 29
-
-
-def test_the_table_and_the_titles_say_the_points():
-    table, headings = BOOK.points_in_text()
-    assert [number for number, _ in headings] == list(range(1, 8))
-    assert [points for _, points in headings] == table == [item.points for item in BOOK.problems.questions]
-    assert "| **sum** | **29** |" in BOOK.problems.cells[0].source
-
-
-def test_the_rubrics_add_up():
-    for written in BOOK.problems.by_hand:
-        assert sum(int(line.split(":")[0]) for line in written.rubric) == written.points
-
-
-@pytest.mark.parametrize("name", BOOK.automatic)
-def test_answers_found_by_other_means_agree_with_the_key(name, seed_again):
-    question = BOOK.questions[name]
-    other = inspect.getsource(getattr(independent_answers, BOOK.function(name)))
-    probe.set_seed(17, 1)
-    assert BOOK.differences(name, [other], rtol=question.rtol, atol=question.atol) == [None]
-
-
-@pytest.mark.parametrize("name", BOOK.automatic)
-def test_the_self_check_says_yes_to_the_solution_and_waits_for_an_answer(name):
-    solved, blank = (notebooks.answer_source(BOOK.questions[name], solved=solved) for solved in (True, False))
-    said = BOOK.said(name, solved)
-    assert "agree" in said
-    assert "not yet" not in said
-    said = BOOK.said(name, blank)
-    assert f"Write your answer to {name} here" in said
-    assert "agree" not in said
-
-
-@pytest.mark.parametrize("name", BOOK.automatic)
-def test_the_self_check_says_no_to_every_planted_wrong_answer(name):
-    assert len(BOOK.questions[name].wrongs) >= 2
-    for wrong in BOOK.questions[name].wrongs:
-        said = BOOK.said(name, wrong.source)
-        assert "not yet: " in said, wrong.mistake
-        assert "agree" not in said, wrong.mistake
-
-
-@pytest.mark.parametrize("name", BOOK.automatic)
-@pytest.mark.parametrize("seed", range(3))
-def test_planted_wrong_answers_are_far_outside_the_tolerance(name, seed, seed_again):
-    """Thirty times the tolerance and one in a thousand more would still refuse them."""
-    question = BOOK.questions[name]
-    probe.set_seed(seed)
-    assert BOOK.unnoticed(name, rtol=30 * question.rtol + 1e-3, atol=30 * question.atol) == []
 
 
 def test_the_run_of_the_first_cell_is_that_of_the_chapter(drawn):
@@ -169,12 +112,3 @@ def test_the_numbers_of_the_written_prediction_are_computed_again(drawn):
         ratios = ended("", **{"m": 64, "tau": first} | options)[:, 0] / old[:, 0]
         mean, deviation = re.search(rf"{words} ([\d.]+) \(([\d.]+)\)", text).groups()
         np.testing.assert_allclose([ratios.mean(), ratios.std(ddof=1)], [float(mean), float(deviation)], rtol=0.05)
-
-
-@pytest.mark.slow
-def test_a_student_can_work_through_the_exercise_from_the_first_cell_to_the_last():
-    """One kernel's names for the whole notebook: no question may spoil a later one."""
-    printed, asked = BOOK.work_through(independent_answers)
-    assert printed.count("agree") == len(BOOK.automatic)
-    assert "not yet" not in printed
-    assert asked == BOOK.automatic

@@ -1,12 +1,10 @@
 """The uniform-bounds problem set: its shape, its key against answers found by other means, and its self-checks."""
 
-import inspect
-
 import numpy as np
 import pytest
 
-from lazy_course.grading import notebooks, probe
 from lazy_course.uniform_bounds import derivation, path_length
+from tests.grading.shared_tests import ProblemSetTests
 from tests.grading.workbook import Workbook
 from tests.uniform_bounds import independent_answers
 
@@ -23,71 +21,15 @@ SYMBOLS = {
 }
 
 
+class TestProblemSet(ProblemSetTests):
+    book, answers = BOOK, independent_answers
+    questions, automatic, points = 15, 14, 49
+
+
 def proved(expression, **more):
     """A formula of the chapter at the constants above."""
     values = SYMBOLS | {derivation.TIME: more.get("t", 0.0)}
     return float(derivation.spelled(expression).subs(values))
-
-
-@pytest.fixture
-def seed_again():
-    yield
-    probe.set_seed(0)
-
-
-def test_the_set_has_fifteen_questions_and_one_of_them_is_a_proof():
-    assert len(BOOK.problems.questions) == 15
-    assert len(BOOK.automatic) == 14
-    assert sum(question.points for question in BOOK.problems.questions) == 49
-
-
-def test_the_table_and_the_titles_say_the_points():
-    table, headings = BOOK.points_in_text()
-    assert [number for number, _ in headings] == list(range(1, 16))
-    assert [points for _, points in headings] == table == [item.points for item in BOOK.problems.questions]
-    assert "| **sum** | **49** |" in BOOK.problems.cells[0].source
-
-
-def test_the_written_proof_has_a_rubric_that_adds_up():
-    (written,) = BOOK.problems.by_hand
-    assert sum(int(line.split(":")[0]) for line in written.rubric) == written.points
-
-
-@pytest.mark.parametrize("name", BOOK.automatic)
-def test_answers_found_by_other_means_agree_with_the_key(name, seed_again):
-    question = BOOK.questions[name]
-    other = inspect.getsource(getattr(independent_answers, BOOK.function(name)))
-    probe.set_seed(17, 1)
-    assert BOOK.differences(name, [other], rtol=question.rtol, atol=question.atol) == [None]
-
-
-@pytest.mark.parametrize("name", BOOK.automatic)
-def test_the_self_check_says_yes_to_the_solution_and_waits_for_an_answer(name):
-    solved, blank = (notebooks.answer_source(BOOK.questions[name], solved=solved) for solved in (True, False))
-    said = BOOK.said(name, solved)
-    assert "agree" in said
-    assert "not yet" not in said
-    said = BOOK.said(name, blank)
-    assert f"Write your answer to {name} here" in said
-    assert "agree" not in said
-
-
-@pytest.mark.parametrize("name", BOOK.automatic)
-def test_the_self_check_says_no_to_every_planted_wrong_answer(name):
-    assert len(BOOK.questions[name].wrongs) >= 2
-    for wrong in BOOK.questions[name].wrongs:
-        said = BOOK.said(name, wrong.source)
-        assert "not yet: " in said, wrong.mistake
-        assert "agree" not in said, wrong.mistake
-
-
-@pytest.mark.parametrize("name", BOOK.automatic)
-@pytest.mark.parametrize("seed", range(3))
-def test_planted_wrong_answers_are_far_outside_the_tolerance(name, seed, seed_again):
-    """Thirty times the tolerance and one in a thousand more would still refuse them."""
-    question = BOOK.questions[name]
-    probe.set_seed(seed)
-    assert BOOK.unnoticed(name, rtol=30 * question.rtol + 1e-3, atol=30 * question.atol) == []
 
 
 def test_the_steps_have_the_constants_that_the_chapter_proves():
@@ -141,12 +83,3 @@ def test_the_written_solution_names_a_function_that_keeps_both_facts_and_the_log
     _, _, least = BOOK.solution("cost-of-logarithm")["cost_of_logarithm"](level, crude, rate, alpha)
     assert integral == pytest.approx(least, rel=1e-6)
     assert integral > level * np.log(alpha) / (2 * rate * alpha)
-
-
-@pytest.mark.slow
-def test_a_student_can_work_through_the_exercise_from_the_first_cell_to_the_last():
-    """One kernel's names for the whole notebook: no question may spoil a later one."""
-    printed, asked = BOOK.work_through(independent_answers)
-    assert printed.count("agree") == len(BOOK.automatic)
-    assert "not yet" not in printed
-    assert asked == BOOK.automatic
