@@ -8,7 +8,7 @@ from sympy import Eq, Expr, Le, Lt, Matrix, Rational, Symbol, diff, exp, sqrt
 
 from lazy_course.convnets import derivation
 from lazy_course.convnets.derivation import alpha, b, c, eta, momentum, n, rate, rho, s, t
-from lazy_course.derived import Derived
+from lazy_course.derived import Derived, Rows
 
 W = Matrix(sp.symbols("w1 w2", real=True))
 START = Matrix(sp.symbols("p1 p2", real=True))
@@ -237,9 +237,9 @@ def dead() -> Derived:
     return Derived(Eq(left, right, evaluate=False), checks)
 
 
-def all_steps() -> dict[str, Derived]:
+def all_steps() -> Rows:
     """Every row by name."""
-    rows = (
+    return Rows(
         centring,
         displacement,
         stable_steps,
@@ -251,4 +251,3 @@ def all_steps() -> dict[str, Derived]:
         smooth,
         dead,
     )
-    return {row.__name__: row() for row in rows}
