@@ -1,7 +1,6 @@
 """The convnets problem set: its shape, its key against answers found by other means and the chapter, its checks."""
 
 import dataclasses
-import inspect
 import re
 
 import jax
@@ -9,72 +8,16 @@ import numpy as np
 import pytest
 
 from lazy_course.convnets import activations, derivation, experiment, linearized, models, panels, runs
-from lazy_course.grading import notebooks, probe
 from tests.convnets import independent_answers
+from tests.grading.shared_tests import ProblemSetTests
 from tests.grading.workbook import Workbook
 
 BOOK = Workbook("convnets")
 
 
-@pytest.fixture
-def seed_again():
-    yield
-    probe.set_seed(0)
-
-
-def test_the_set_has_nine_questions_and_one_of_them_is_written():
-    assert len(BOOK.problems.questions) == 9
-    assert len(BOOK.automatic) == 8
-    assert sum(question.points for question in BOOK.problems.questions) == 32
-
-
-def test_the_table_and_the_titles_say_the_points():
-    table, headings = BOOK.points_in_text()
-    assert [number for number, _ in headings] == list(range(1, 10))
-    assert [points for _, points in headings] == table == [item.points for item in BOOK.problems.questions]
-    assert "| **sum** | **32** |" in BOOK.problems.cells[0].source
-
-
-def test_the_rubric_adds_up():
-    (written,) = BOOK.problems.by_hand
-    assert sum(int(line.split(":")[0]) for line in written.rubric) == written.points
-
-
-@pytest.mark.parametrize("name", BOOK.automatic)
-def test_answers_found_by_other_means_agree_with_the_key(name, seed_again):
-    question = BOOK.questions[name]
-    other = inspect.getsource(getattr(independent_answers, BOOK.function(name)))
-    probe.set_seed(17, 1)
-    assert BOOK.differences(name, [other], rtol=question.rtol, atol=question.atol) == [None]
-
-
-@pytest.mark.parametrize("name", BOOK.automatic)
-def test_the_self_check_says_yes_to_the_solution_and_waits_for_an_answer(name):
-    solved, blank = (notebooks.answer_source(BOOK.questions[name], solved=solved) for solved in (True, False))
-    said = BOOK.said(name, solved)
-    assert "agree" in said
-    assert "not yet" not in said
-    said = BOOK.said(name, blank)
-    assert f"Write your answer to {name} here" in said
-    assert "agree" not in said
-
-
-@pytest.mark.parametrize("name", BOOK.automatic)
-def test_the_self_check_says_no_to_every_planted_wrong_answer(name):
-    assert len(BOOK.questions[name].wrongs) >= 2
-    for wrong in BOOK.questions[name].wrongs:
-        said = BOOK.said(name, wrong.source)
-        assert "not yet: " in said, wrong.mistake
-        assert "agree" not in said, wrong.mistake
-
-
-@pytest.mark.parametrize("name", BOOK.automatic)
-@pytest.mark.parametrize("seed", range(3))
-def test_planted_wrong_answers_are_far_outside_the_tolerance(name, seed, seed_again):
-    """Thirty times the tolerance and one in a thousand more would still refuse them."""
-    question = BOOK.questions[name]
-    probe.set_seed(seed)
-    assert BOOK.unnoticed(name, rtol=30 * question.rtol + 1e-3, atol=30 * question.atol) == []
+class TestProblemSet(ProblemSetTests):
+    book, answers = BOOK, independent_answers
+    questions, automatic, points = 9, 8, 32
 
 
 def test_the_stability_is_that_of_the_chapter():
@@ -218,12 +161,3 @@ def test_the_first_epoch_of_a_hundred_channels_is_computed_again():
     said = float(re.search(r"After the first epoch the training loss is \$([\d.]+)\$", answer)[1])
     assert found["train_loss"][-1, 0] == pytest.approx(said, abs=5.1e-5)
     assert found["stability"] == [1.0]
-
-
-@pytest.mark.slow
-def test_a_student_can_work_through_the_exercise_from_the_first_cell_to_the_last():
-    """One kernel's names for the whole notebook: no question may spoil a later one."""
-    printed, asked = BOOK.work_through(independent_answers)
-    assert printed.count("agree") == len(BOOK.automatic)
-    assert "not yet" not in printed
-    assert asked == BOOK.automatic
