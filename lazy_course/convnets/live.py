@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from lazy_course.convnets import panels, runs, spectrum
+from lazy_course.convnets import baselines, panels, runs, spectrum
 from lazy_course.convnets.activations import kink_share
 from lazy_course.convnets.data import CLASSES
 from lazy_course.convnets.panels import Study
@@ -34,6 +34,27 @@ class Growth(NamedTuple):
     alike: Float[np.ndarray, " sizes"]
     correlation: float
     least: float
+
+
+class Fitted(NamedTuple):
+    """Accuracies of least squares on `count` features of a network at its start."""
+
+    count: int
+    train: float
+    test: float
+
+
+def own_features(study: Study = panels.PANELS["fig3b"]["laptop"][-1]) -> Fitted:
+    """The features before the last layer of a study's widest net, at the start of its first run, fitted exactly.
+
+    They are among the tangent features of the same linearized net. The ridge is that of `baselines.ridge_accuracy`.
+    """
+    split = study.split()
+    job = study.job((len(study.widths) - 1) * study.runs * len(study.stacks), split.x.shape[1:])
+    x, x_test = (jnp.asarray(part) for part in (split.x, split.x_test))
+    features = [baselines.last_features(job.f, job.start, rows) for rows in (x, x_test)]
+    found = baselines.ridge_accuracy(features[0], jnp.asarray(split.y), features[1], jnp.asarray(split.y_test))
+    return Fitted(features[0].shape[1], *found)
 
 
 def growth(settings: Spectrum = SMALL, sizes: tuple[int, ...] = SIZES) -> dict[str, Growth]:

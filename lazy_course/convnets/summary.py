@@ -72,7 +72,7 @@ def slow() -> Numbers:
     learned = float(np.interp(np.log(time), -np.log(rates), np.log(indices)))
     train, test = (np.asarray(kept[f"{part}_accuracy"]) for part in ("train", "test"))
     times = np.asarray(kept["times"][:-2])
-    near = times[np.argmax(train[:-2] > train[-1] - 0.01)]
+    place = int(np.argmax(train[:-2] > train[-1] - 0.01))
     return {
         "rate": short(rates[0], 3),
         "limit": short(2 * (1 + settings["momentum"]) / rates[0], 3),
@@ -84,10 +84,12 @@ def slow() -> Numbers:
         "descent-test": percent(lazy_end(study, "test_accuracy")[run]),
         "end-train": percent(train[-1]),
         "end-test": percent(test[-1]),
-        "longer": short(near / time),
+        "longer": short(times[place] / time),
+        "longer-than": short(times[place - 1] / time),
         "net-gap": short(rates[9] / rates[10]),
         "count": int(round(rates[0] * time, -3)),
         "spread": round(float(np.log10(rates[0] / rates[-2]))),
+        "spread-count": int(indices[-2]),
     }
 
 
@@ -160,7 +162,11 @@ def onset_widths() -> Numbers:
     for sharpness in (5, 20, 80):
         low, high = readings.kappa_of(measured, "sequence", 25, 100, sharpness)
         found |= {f"twin-{sharpness}-low": short(low), f"twin-{sharpness}-high": short(high)}
-    return found
+    alike = [row for row in measured["rows"] if (row["width"], row["n"], row["run"]) == (25, 100, 0)]
+    changes = [row["change"][-1] for row in alike]
+    found |= {"change-least": short(min(changes)), "change-most": short(max(changes))}
+    (start,) = (row["kappa"] for row in alike if row["sharpness"] == 0)
+    return found | {"first-low": short(start[0]), "first-high": short(start[1])}
 
 
 def twins() -> Numbers:
@@ -168,11 +174,14 @@ def twins() -> Numbers:
     trained, smooth = experiment.load("fig3a"), experiment.load("fig3a-smooth")
     (study,), (other,) = trained["studies"], smooth["studies"]
     lost = readings.drop(smooth)
+    alphas, (remainders,) = finite(other, "remainder")
+    half = readings.crossing(alphas, remainders, 0.5)
     return {
         "relu-slope": short(readings.slope(study, "remainder", 100, 1e4)),
         "relu-last": short(1e7 * finite(study, "remainder")[1][:, -1].max()),
         "smooth-slope": short(readings.slope(other, "remainder", 1e3, 1e6), 3),
         "sharpness": short(other["settings"]["sharpness"]),
+        "smooth-half": short(half),
         "smooth-test": percent(lost.standard),
         "smooth-lazy-test": percent(lost.linearized),
     }
@@ -193,6 +202,7 @@ def wide() -> Numbers:
             f"{name}-standard-first": percent(standard[0]),
             f"{name}-standard-last": percent(standard[-1]),
             f"{name}-standard-worst": percent(finite(parts[0], "test_accuracy")[1].min()),
+            f"{name}-linear": percent(study["baselines"]["linear"][1]),
             f"{name}-features": percent(np.mean(study["baselines"]["random_features"], axis=0)[1]),
             f"{name}-ahead-least": percent(ahead.min()),
             f"{name}-ahead-most": percent(ahead.max()),

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from lazy_course.convnets import experiment, figures, panels, runs, scale, spectrum
+from lazy_course.convnets import experiment, figures, live, panels, runs, scale, spectrum
 
 
 def recorded(name, preset="laptop"):
@@ -90,6 +90,14 @@ def test_wider_networks_do_not_close_the_gap():
             # Nets of four to six channels are another matter: one of three VGG-11 of width 1/16 never starts.
             if width not in (6, 1 / 16):
                 assert min(standard) > max(lazy) + 0.15
+
+
+def test_descent_on_all_tangent_features_is_behind_a_fit_of_the_last_ones():
+    """The narrowest VGG-11 on digits: 32 of its features fitted exactly, and the linearized net as it was trained."""
+    narrow, settings = experiment.load("fig3b")["studies"][-1], panels.PANELS["fig3b"]["laptop"][-1]
+    found = live.own_features(dataclasses.replace(settings, widths=settings.widths[:1]))
+    assert found.count == 32
+    assert found.test > figures.lazy_end(narrow, "test_accuracy", settings.widths[0])[0] + 0.15
 
 
 @pytest.mark.parametrize("kind", ["uniform", "photographs"])
