@@ -37,9 +37,9 @@ class Growth(NamedTuple):
 
 
 class Fitted(NamedTuple):
-    """Accuracies of least squares on `count` features of a network at its start."""
+    """Accuracies of least squares on `size` features of a network at its start."""
 
-    count: int
+    size: int
     train: float
     test: float
 

@@ -96,7 +96,7 @@ def test_descent_on_all_tangent_features_is_behind_a_fit_of_the_last_ones():
     """The narrowest VGG-11 on digits: 32 of its features fitted exactly, and the linearized net as it was trained."""
     narrow, settings = experiment.load("fig3b")["studies"][-1], panels.PANELS["fig3b"]["laptop"][-1]
     found = live.own_features(dataclasses.replace(settings, widths=settings.widths[:1]))
-    assert found.count == 32
+    assert found.size == 32
     assert found.test > figures.lazy_end(narrow, "test_accuracy", settings.widths[0])[0] + 0.15
 
 
