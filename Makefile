@@ -10,7 +10,7 @@ export JAX_PLATFORMS ?= cpu
 # No part of the stack may think that it is asked for help or telemetry on a machine without a network.
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
 
-.PHONY: help book serve lab test lint clean exercises picture bench bench-grading bench-descent bench-course pdf links package
+.PHONY: help book serve lab test lint notebooks clean exercises picture bench bench-grading bench-descent bench-course pdf links package
 
 help:
 	@echo "make book       build the book into _build/html, every page executed, and a deck of slides a chapter"
@@ -93,8 +93,13 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: lint book
+notebooks: $(READY)
 	$(BIN)/pytest --nbval solutions
+
+# Lint and notebooks keep one core busy each; the book and the tests both.
+test: $(READY)
+	$(MAKE) --jobs 2 lint notebooks
+	$(MAKE) book
 	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 clean:

@@ -61,8 +61,7 @@ class AgainstTau:
     def job(self, index: int) -> Job:
         """The stack of one repetition: all tau."""
         keys = repetition(self.seed, index)
-        teacher = numerics.draw_teacher(keys[0], self.d)
-        data = draw_data(keys[1], teacher, self.n, self.n_test)
+        teacher, data = draw_problem(keys, self.d, self.n, self.n_test)
         unit = numerics.draw_student(keys[2], self.d, self.m, symmetrized=True, positive=self.positive)
         tau = 10.0 ** jnp.asarray(self.logs)
         steps = jnp.minimum(self.cap, self.ratio / tau**2)
@@ -100,9 +99,7 @@ class AgainstWidth:
         """The stack of one repetition and one group: both scales of each width."""
         run, group = divmod(index, len(self.widths))
         keys = repetition(self.seed, run)
-        teacher = numerics.draw_teacher(keys[0], self.d)
-        teacher = Teacher(teacher.inputs, self.teacher_scale * teacher.outputs)
-        data = draw_data(keys[1], teacher, self.n, self.n_test)
+        teacher, data = draw_problem(keys, self.d, self.n, self.n_test, teacher_scale=self.teacher_scale)
         most = max(self.widths[group])
         students, scales, steps = [], [], []
         for m in self.widths[group]:
@@ -150,9 +147,7 @@ class Population:
     def job(self, index: int) -> Job:
         """The stack of one repetition: all tau. Training points are drawn as it goes; both losses are estimates."""
         keys = repetition(self.seed, index)
-        teacher = numerics.draw_teacher(keys[0], self.d)
-        teacher = Teacher(teacher.inputs, self.teacher_scale * teacher.outputs)
-        data = draw_data(keys[1], teacher, self.n_test, self.n_test)
+        teacher, data = draw_problem(keys, self.d, self.n_test, self.n_test, teacher_scale=self.teacher_scale)
         unit = numerics.draw_student(keys[2], self.d, self.m, symmetrized=True, positive=self.positive)
         tau = 10.0 ** jnp.asarray(self.logs)
         steps = jnp.minimum(self.cap, self.ratio / tau**2)
@@ -211,6 +206,13 @@ def chosen(presets: Mapping[str, T], preset: str) -> T:
 def repetition(seed: int, run: int) -> Array:
     """Four keys of a repetition: teacher, data, start, batches."""
     return jax.random.split(jax.random.fold_in(jax.random.key(seed), run), 4)
+
+
+def draw_problem(keys: Array, d: int, n: int, n_test: int, *, teacher_scale: float = 1.0) -> tuple[Teacher, Data]:
+    """A teacher, its outputs multiplied by `teacher_scale`, and data with its answers, from a repetition's keys."""
+    teacher = numerics.draw_teacher(keys[0], d)
+    teacher = Teacher(teacher.inputs, teacher_scale * teacher.outputs)
+    return teacher, draw_data(keys[1], teacher, n, n_test)
 
 
 def draw_data(key: AnyKey, teacher: Teacher, n: int, n_test: int) -> Data:

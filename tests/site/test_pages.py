@@ -168,3 +168,13 @@ def test_no_solution_reaches_the_built_book(html):
         (p.name, line) for p in files for text in [p.read_text(errors="replace")] for line in secret if line in text
     ]
     assert leaks == []
+
+
+def test_another_host_is_not_reached_and_is_seen(visit):
+    """Without this a page that asks for something elsewhere would pass where there is no network."""
+    opened = visit("book/index.html")
+    hosts = ["https://example.org/a.js", "http://192.0.2.1/b.js"]
+    for url in hosts:
+        assert "Failed to fetch" in opened.page.evaluate("url => fetch(url).then(() => 'came', String)", url)
+    assert [fault for fault in opened.faults if fault.startswith("other host")] == [f"other host: {u}" for u in hosts]
+    assert sum("ERR_NAME_NOT_RESOLVED" in fault for fault in opened.faults) == len(hosts)
