@@ -16,6 +16,7 @@ SCRIPTS = {
     'class="math': "lazy-math.js",
 }
 
+BUNDLE = re.compile(r"mathjax/((?:tex|mml|node)-[\w-]+\.js)")
 ICONS = re.compile(r'<(?:script|link)[^>]*fontawesome/[^"]*/js/[^>]*>(?:</script>)?\s*')
 
 
@@ -41,14 +42,20 @@ def mend(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree
 def lighten(app: Sphinx, exception: Exception | None) -> None:
     """Take out the script of the icons, 1.5 MB before the first letter is drawn: the style sheet draws the same icons.
 
-    The theme's template names it, so it is taken out of the pages that are written.
+    The theme's template names it, so it is taken out of the pages that are written. MathJax comes as a dozen bundles,
+    one for each kind of input and output, and a page loads one; those that no page names are 14 MB.
     """
     if exception is None and app.builder.format == "html":
+        named = set()
         for page in Path(app.outdir).rglob("*.html"):
             text = page.read_text(encoding="utf-8")
+            named |= set(BUNDLE.findall(text))
             lighter = ICONS.sub("", text)
             if lighter != text:
                 page.write_text(lighter, encoding="utf-8")
+        for bundle in (Path(app.outdir) / "_static" / "mathjax").glob("*.js"):
+            if BUNDLE.search(f"mathjax/{bundle.name}") and bundle.name not in named:
+                bundle.unlink()
 
 
 def _copy_plotly(static: Path) -> None:

@@ -59,7 +59,7 @@ def test_lint_finds_each_planted_fault(tmp_path):
         (["lint", "no-such-stem"], "no-such-stem"),
         (
             ["reproduce", "nothing"],
-            "no computation 'nothing'; there are criterion-map, criterion-widths, fig1a, ",
+            "no computation 'nothing'; there are convnets-kappa, criterion-map, ",
         ),
     ],
 )
