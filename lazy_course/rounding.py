@@ -12,3 +12,9 @@ def short(value: float | np.floating, digits: int = 2) -> float | int:
 def percent(share: float | np.floating) -> int:
     """A share in whole percent."""
     return round(100 * float(share))
+
+
+def power(value: float) -> str:
+    """The number in two digits and a power of ten, in LaTeX."""
+    digits, exponent = f"{value:.1e}".split("e")
+    return rf"${digits} \cdot 10^{{{int(exponent)}}}$"

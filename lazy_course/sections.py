@@ -9,6 +9,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from lazy_course.files import write_atomically
+
 Section = Callable[[], dict[str, Any]]
 
 
@@ -32,9 +34,7 @@ def compute(
         found["machine"] = f"{platform.machine()}, {os.cpu_count()} cores"
         found["versions"] = {package: version(package) for package in packages}
         kept = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-        fresh = file.with_suffix(".new")
-        fresh.write_text(json.dumps(kept | {name: found}, indent=1) + "\n", encoding="utf-8")
-        fresh.replace(file)
+        write_atomically(file, (json.dumps(kept | {name: found}, indent=1) + "\n").encode())
 
 
 def rounded(value: Any, digits: int) -> Any:

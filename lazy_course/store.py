@@ -1,33 +1,62 @@
-"""Where a long computation keeps what it has: finished parts and the last checkpoint, each written whole or not."""
+"""Where a long computation keeps what it has, and its record: finished parts and checkpoints, each whole or not there.
+
+A computation has a name and presets. Its unfinished parts are in <name>-<preset>.partial/ of a chapter's folder of
+data, and its record is <name>-<preset>.json beside it.
+"""
 
 import json
 import os
 import platform
 import shutil
 import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from lazy_course.files import write_atomically
 
 Arrays = dict[str, np.ndarray]
+Tell = Callable[[int, int], None]  # how much is done, of how much
+T = TypeVar("T")
 
 
-def write(path: Path, content: bytes) -> None:
-    """Put a file in its place in one step: whoever reads it finds the old one or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(0o644)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+def quiet(done: int, of: int) -> None:
+    """Say nothing."""
+
+
+def chosen(presets: Mapping[str, T], preset: str) -> T:
+    """The settings of a preset. Raises `ValueError` for one that does not exist."""
+    if preset not in presets:
+        raise ValueError(f"preset: expected one of {', '.join(presets)}, got {preset!r}")
+    return presets[preset]
+
+
+def load(folder: Path, name: str, preset: str) -> dict[str, Any]:
+    """The record of a computation."""
+    return json.loads((folder / f"{name}-{preset}.json").read_text(encoding="utf-8"))
+
+
+def save(folder: Path, name: str, preset: str, described: dict[str, Any]) -> Path:
+    """Put the record of a computation in its place, and remove its unfinished parts; returns the file."""
+    file = folder / f"{name}-{preset}.json"
+    write_atomically(file, (json.dumps({"figure": name, "preset": preset} | described) + "\n").encode())
+    shutil.rmtree(folder / f"{name}-{preset}.partial", ignore_errors=True)
+    return file
+
+
+@contextmanager
+def progress(name: str, preset: str) -> Iterator[Tell]:
+    """A bar on stderr with the time gone and the time left, moved by telling it how much is done of how much."""
+    columns = (BarColumn(), TaskProgressColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(TextColumn(f"{name} ({preset})"), *columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(name, total=None)
+        yield lambda done, of: bar.update(task, completed=done, total=of)
 
 
 class Store:
@@ -40,7 +69,7 @@ class Store:
         if folder.exists() and not (mark.exists() and mark.read_text(encoding="utf-8") == text):
             shutil.rmtree(folder)
         if not mark.exists():
-            write(mark, text.encode())
+            write_atomically(mark, text.encode())
 
     def save(self, name: str, arrays: Arrays) -> None:
         """Keep arrays under a name."""
@@ -67,9 +96,10 @@ class Store:
         """Forget what was kept under a name."""
         (self.folder / f"{name}.npz").unlink(missing_ok=True)
 
-    def close(self) -> None:
-        """Remove the folder: the computation is finished and recorded."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+
+def unfinished(folder: Path, name: str, preset: str, settings: object) -> Store:
+    """The unfinished parts of a computation; `settings` is told apart from others by how it prints."""
+    return Store(folder / f"{name}-{preset}.partial", {"name": name, "settings": repr(settings)})
 
 
 def versions(*more: str) -> dict[str, str]:

@@ -12,7 +12,8 @@ import pytest
 import lazy_course  # noqa: F401  (switches on double precision)
 from tests import status
 
-pytest.register_assert_rewrite("tests.grading.shared_tests")  # tests under a name that does not say so
+# Tests under names that do not say so.
+pytest.register_assert_rewrite("tests.grading.shared_tests", "tests.derivations")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 

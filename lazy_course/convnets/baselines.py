@@ -53,6 +53,12 @@ def ridge_accuracy(
     return float(jnp.mean(right[: len(y)])), float(jnp.mean(right[len(y) :]))
 
 
+def features_accuracy(f: Layered, params: PyTree, split: Split) -> tuple[float, float]:
+    """Train and test accuracy of `ridge_accuracy` on the last features of a network at its parameters."""
+    features, features_test = (last_features(f, params, jnp.asarray(part)) for part in (split.x, split.x_test))
+    return ridge_accuracy(features, jnp.asarray(split.y), features_test, jnp.asarray(split.y_test))
+
+
 @eqx.filter_jit
 def _fits(x: Array, y: Array, use: Array, x_new: Array, y_new: Array) -> Array:
     """Whether each new sample is right, for each ridge (ridges, n_new); `use` weighs the samples of the fit."""
@@ -85,7 +91,7 @@ def all_of(study: "Study", split: Split) -> dict[str, Any]:
         key = jax.random.fold_in(jax.random.key(study.seed + 1), run)
         f, params = panels.draw(key, study.network, width, split.x.shape[1:], gain=study.gain)
         params = jax.tree.map(lambda leaf: leaf.astype(x.dtype), params)
-        drawn.append(ridge_accuracy(last_features(f, params, x), y, last_features(f, params, x_test), y_test))
+        drawn.append(features_accuracy(f, params, split))
     return {
         "linear": list(flat),
         "random_features": [list(pair) for pair in drawn],

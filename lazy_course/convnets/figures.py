@@ -7,27 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lazy_course.convnets.data import CLASSES
+from lazy_course.convnets.readings import Record, finite, kappa_of, lazy_end, of_width
 from lazy_course.style import COLOURS, LINES, figure, slope_guide, styled
-
-Record = dict[str, Any]
-
-
-def finite(study: Record, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """The scales of a study of one width, and a quantity (runs, scales) at the end of the trainings."""
-    jobs = [job for job in study["jobs"] if not job["linearized"]]
-    runs = sorted({job["run"] for job in jobs})
-    alphas = [alpha for job in jobs if job["run"] == runs[0] for alpha in job["alphas"]]
-    rows = []
-    for run in runs:
-        parts = [job[name] for job in jobs if job["run"] == run]
-        rows.append([value[-1] if isinstance(value, list) else value for part in parts for value in part])
-    return np.asarray(alphas), np.asarray(rows)
-
-
-def lazy_end(study: Record, name: str, width: float | None = None) -> np.ndarray:
-    """A quantity at the end of the linearized model's trainings, one number a run."""
-    jobs = [job for job in study["jobs"] if job["linearized"] and width in (None, job["width"])]
-    return np.asarray([job[name][0][-1] for job in jobs])
 
 
 def _band(ax: Axes, x: np.ndarray, rows: np.ndarray, label: str, colour: str, line: Any) -> None:
@@ -61,8 +42,8 @@ def interpolation(record: Record) -> Figure:
         ends = 100 * lazy_end(study, name)
         ax.plot(np.full(len(ends), beyond), ends, "s", color=COLOURS[colour], markersize=6, clip_on=False)
     features = 100 * float(np.mean([pair[1] for pair in study["baselines"]["random_features"]]))
-    for value, label, line in ((features, "random features, test", ":"), (None, "linear model, test", "-.")):
-        height = 100 * study["baselines"]["linear"][1] if value is None else value
+    linear = 100 * study["baselines"]["linear"][1]
+    for height, label, line in ((features, "random features, test", ":"), (linear, "linear model, test", "-.")):
         ax.axhline(height, color="0.35", linestyle=line, linewidth=1.4, label=label)
     ax.set(xlabel="scale α (∞: the linearized model)", ylabel="percent", ylim=(0, 103))
     ax.legend(loc="center", bbox_to_anchor=(0.55, 0.34), ncols=2, fontsize=9.5)
@@ -92,15 +73,12 @@ def against_width(record: Record) -> Figure:
     studies = record["studies"]
     fig, axes = figure(len(studies))
     for ax, study in zip(np.atleast_1d(axes), studies, strict=True):
-        widths = np.asarray(study["settings"]["widths"])
-        for linearized, label, colour, line in ((False, "standard", "blue", "-"), (True, "linearized", "orange", "--")):
-            ends = {
-                (job["width"], job["run"]): job["test_accuracy"][0][-1]
-                for job in study["jobs"]
-                if job["linearized"] == linearized
-            }
-            rows = [[end for (width, _), end in ends.items() if width == w] for w in widths]
-            _band(ax, widths, 100 * np.asarray(rows).T, label, colour, line)
+        widths = study["settings"]["widths"]
+        parts = [of_width(study, width) for width in widths]
+        standard = np.stack([finite(part, "test_accuracy")[1][:, 0] for part in parts], axis=1)
+        lazy = np.stack([lazy_end(part, "test_accuracy") for part in parts], axis=1)
+        _band(ax, np.asarray(widths), 100 * standard, "standard", "blue", "-")
+        _band(ax, np.asarray(widths), 100 * lazy, "linearized", "orange", "--")
         features = 100 * float(np.mean([pair[1] for pair in study["baselines"]["random_features"]]))
         ax.axhline(features, color="0.35", linestyle=":", label="random features")
         network = "channels" if study["settings"]["network"] == "sequence" else "factor of the channels"
@@ -169,12 +147,6 @@ def exact_flow(record: Record, trained: Record) -> Figure:
 def onset(trained: Record, measured: Record) -> Figure:
     """How far trained networks are from lazy, against alpha, beside the bracket of kappa."""
     (study,) = trained["studies"]
-    width, samples = study["settings"]["widths"][0], 100
-    rows = [
-        row
-        for row in measured["rows"]
-        if (row["network"], row["width"], row["n"], row["sharpness"]) == ("sequence", width, samples, 0.0)
-    ]
     fig, ax = figure(width=7.0)
     for (name, label, colour), line in zip(
         (
@@ -186,9 +158,8 @@ def onset(trained: Record, measured: Record) -> Figure:
     ):
         alphas, values = finite(study, name)
         _band(ax, alphas, np.maximum(values, 1e-8), label, colour, line)
-    if rows:
-        low, high = (np.mean([row["kappa"][end] for row in rows]) for end in (0, 1))
-        ax.axvspan(low, high, color=COLOURS["orange"], alpha=0.3, linewidth=0, label="κ, lower to upper")
+    bracket = kappa_of(measured, "sequence", study["settings"]["widths"][0], 100)
+    ax.axvspan(*bracket, color=COLOURS["orange"], alpha=0.3, linewidth=0, label="κ, lower to upper")
     slope_guide(ax, (100.0, 1e5), 0.2, -1.0, "slope -1")
     ax.set(xscale="log", yscale="log", xlabel="scale α", ylabel="relative distance on test inputs")
     ax.legend(fontsize=9.5)

@@ -7,6 +7,7 @@ from lazy_course.convnets import mnist1d
 from lazy_course.convnets.data import CLASSES
 from lazy_course.convnets.figures import KINDS
 from lazy_course.convnets.live import Growth, Kinks, Steps
+from lazy_course.rounding import power
 from lazy_course.style import COLOURS, LINES, figure, styled
 
 
@@ -66,10 +67,7 @@ def _scale(alpha: float) -> str:
 
 def _size(value: float) -> str:
     """A number in two digits; very large and very small ones with a power of ten."""
-    if 1e-3 <= value < 1e3:
-        return f"{value:.2g}"
-    exponent = int(np.floor(np.log10(value)))
-    return f"${value / 10.0**exponent:.1f} \\cdot 10^{{{exponent}}}$"
+    return f"{value:.2g}" if 1e-3 <= value < 1e3 else power(value)
 
 
 @styled

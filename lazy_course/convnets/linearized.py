@@ -7,7 +7,6 @@ $1/\lambda$, and stopping early leaves out the small ones. Works while the p x p
 """
 
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
@@ -21,7 +20,7 @@ from jaxtyping import Array, Float, PyTree
 from lazy_course.convnets import data, panels
 from lazy_course.convnets.models import Layered
 from lazy_course.convnets.panels import Study
-from lazy_course.store import Arrays, Store, digits, versions
+from lazy_course.store import Arrays, Store, Tell, digits, versions
 
 BLOCK = 200  # samples whose Jacobian is formed at once
 FLOOR = 1e-13  # relative to the largest eigenvalue: smaller ones are rounding
@@ -98,14 +97,14 @@ def descent_time(study: Study, samples: int) -> float:
     return float(steps * np.sum(each))
 
 
-def run(settings: Exact, store: Store, tell: Callable[[int, int], None]) -> Arrays:
+def run(settings: Exact, store: Store, tell: Tell) -> Arrays:
     """Losses and accuracies of the flow at `times`, at the time of the study's descent, and at infinity."""
     kept = store.load("exact")
     if kept is not None:
         return kept
     begin, study = time.monotonic(), settings.study
     split = study.split()
-    job = study.job(settings.run * len(study.stacks), split.x.shape[1:])
+    job = study.job(study.index(study.widths[0], settings.run), split.x.shape[1:])
     x, x_test = jnp.asarray(split.x), jnp.asarray(split.x_test)
     found = quadratic(job.f, job.start, x, jnp.asarray(data.one_hot(split.y)))
     tell(1, 2)

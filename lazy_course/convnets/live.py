@@ -50,11 +50,8 @@ def own_features(study: Study = panels.PANELS["fig3b"]["laptop"][-1]) -> Fitted:
     They are among the tangent features of the same linearized net. The ridge is that of `baselines.ridge_accuracy`.
     """
     split = study.split()
-    job = study.job((len(study.widths) - 1) * study.runs * len(study.stacks), split.x.shape[1:])
-    x, x_test = (jnp.asarray(part) for part in (split.x, split.x_test))
-    features = [baselines.last_features(job.f, job.start, rows) for rows in (x, x_test)]
-    found = baselines.ridge_accuracy(features[0], jnp.asarray(split.y), features[1], jnp.asarray(split.y_test))
-    return Fitted(features[0].shape[1], *found)
+    job = study.job(study.index(study.widths[-1]), split.x.shape[1:])
+    return Fitted(len(job.start["output"]["weights"]), *baselines.features_accuracy(job.f, job.start, split))
 
 
 def growth(settings: Spectrum = SMALL, sizes: tuple[int, ...] = SIZES) -> dict[str, Growth]:

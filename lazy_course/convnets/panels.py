@@ -5,10 +5,9 @@ Three presets: `paper` is the published setting, with the authors' code where th
 Source: chizat2019lazy, Section 3.2 and Section C.3.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +22,6 @@ from lazy_course.convolutional import init_convolutional, vgg11
 from lazy_course.models import Activation, AnyKey
 
 NETWORKS = ("sequence", "vgg11", "resnet18")
-T = TypeVar("T")
 
 
 class Job(NamedTuple):
@@ -92,6 +90,10 @@ class Study:
         rest, stack = divmod(index, len(self.stacks))
         width, run = divmod(rest, self.runs)
         return self.widths[width], run, self.stacks[stack]
+
+    def index(self, width: float | int, run: int = 0) -> int:
+        """The first job of a width and repetition; the inverse of `place`."""
+        return (self.widths.index(width) * self.runs + run) * len(self.stacks)
 
     def job(self, index: int, shape: tuple[int, ...]) -> Job:
         """A stack, for inputs of a shape. The stacks of one repetition and width share start and batches."""
@@ -230,10 +232,3 @@ PANELS: dict[str, dict[str, tuple[Study, ...]]] = {
         ),
     },
 }
-
-
-def chosen(presets: Mapping[str, T], preset: str) -> T:
-    """The settings of a preset. Raises `ValueError` for one that does not exist."""
-    if preset not in presets:
-        raise ValueError(f"preset: expected one of {', '.join(presets)}, got {preset!r}")
-    return presets[preset]

@@ -4,9 +4,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lazy_course.convnets.figures import finite, lazy_end
-
 Record = dict[str, Any]
+
 # Train and test accuracy in percent on CIFAR-10, Figure 3(b) of the paper; None where it gives none.
 PUBLISHED: dict[str, tuple[float | None, float]] = {
     "ResNet wide, linearized": (55.0, 56.7),
@@ -16,6 +15,23 @@ PUBLISHED: dict[str, tuple[float | None, float]] = {
     "VGG-11 wide, standard": (99.9, 89.7),
     "ResNet wide, standard": (99.4, 91.0),
 }
+
+
+def finite(study: Record, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """The scales of a study of one width, and a quantity (runs, scales) at the end of the trainings."""
+    jobs = [job for job in study["jobs"] if not job["linearized"]]
+    runs = sorted({job["run"] for job in jobs})
+    alphas = [alpha for job in jobs if job["run"] == runs[0] for alpha in job["alphas"]]
+    rows = []
+    for run in runs:
+        parts = [job[name] for job in jobs if job["run"] == run]
+        rows.append([value[-1] if isinstance(value, list) else value for part in parts for value in part])
+    return np.asarray(alphas), np.asarray(rows)
+
+
+def lazy_end(study: Record, name: str) -> np.ndarray:
+    """A quantity at the end of the linearized model's trainings, one number a run of a study of one width."""
+    return np.asarray([job[name][0][-1] for job in study["jobs"] if job["linearized"]])
 
 
 class Drop(NamedTuple):
@@ -65,12 +81,11 @@ class Onset(NamedTuple):
     kappa: tuple[float, float]
 
 
-def onset(trained: Record, measured: Record, samples: int = 100) -> Onset:
-    """The measured onset on Figure 3(a) beside kappa of its networks, means over repetitions."""
-    (study,) = trained["studies"]
+def onset(study: Record, measured: Record, width: float | int, samples: int = 100) -> Onset:
+    """The measured onset in a study of one width beside kappa of its networks, means over repetitions."""
     alphas, values = finite(study, "remainder")
     half, tenth = (float(np.mean([crossing(alphas, row, level) for row in values])) for level in (0.5, 0.1))
-    return Onset(half, tenth, kappa_of(measured, "sequence", study["settings"]["widths"][0], samples))
+    return Onset(half, tenth, kappa_of(measured, "sequence", width, samples))
 
 
 def of_width(study: Record, width: float | int) -> Record:
@@ -94,11 +109,9 @@ def at_widths(trained: Record, others: Record, measured: Record, samples: int = 
         for whole in record["studies"]:
             for width in whole["settings"]["widths"]:
                 study = of_width(whole, width)
-                alphas, values = finite(study, "remainder")
-                half, tenth = (float(np.mean([crossing(alphas, row, level) for row in values])) for level in (0.5, 0.1))
-                ends = finite(study, "test_accuracy")[1][:, 0].mean(), lazy_end(study, "test_accuracy").mean()
-                onset_here = Onset(half, tenth, kappa_of(measured, "sequence", width, samples))
-                found.append(AtWidth(float(width), onset_here, float(ends[0]), float(ends[1])))
+                standard = float(finite(study, "test_accuracy")[1][:, 0].mean())
+                linearized = float(lazy_end(study, "test_accuracy").mean())
+                found.append(AtWidth(float(width), onset(study, measured, width, samples), standard, linearized))
     return sorted(found)
 
 
@@ -127,11 +140,12 @@ def table(record: Record) -> str:
         settings = study["settings"]
         label = f"{settings['data']}, {record['preset']}"
         for width in settings["widths"]:
-            for is_lazy, kind in ((True, "linearized"), (False, "standard")):
-                jobs = [job for job in study["jobs"] if (job["width"], job["linearized"]) == (width, is_lazy)]
-                ends = [100 * np.mean([job[f"{part}_accuracy"][0][-1] for job in jobs]) for part in ("train", "test")]
-                name = f"{_network(settings['network'], width)}, {kind}"
-                lines.append(f"| {name} | {label} | {ends[0]:.1f} | {ends[1]:.1f} |")
+            part, network = of_width(study, width), _network(settings["network"], width)
+            names = ("train_accuracy", "test_accuracy")
+            lazy = [100 * lazy_end(part, name).mean() for name in names]
+            standard = [100 * finite(part, name)[1][:, 0].mean() for name in names]
+            lines.append(f"| {network}, linearized | {label} | {lazy[0]:.1f} | {lazy[1]:.1f} |")
+            lines.append(f"| {network}, standard | {label} | {standard[0]:.1f} | {standard[1]:.1f} |")
         features = np.mean(study["baselines"]["random_features"], axis=0)
         lines.append(f"| random features | {label} | {100 * features[0]:.1f} | {100 * features[1]:.1f} |")
     return "\n".join(lines)

@@ -1,28 +1,23 @@
 """A study from its jobs, one after the other: kept every few seconds, taken up again to the same bits, recorded."""
 
 import time
-from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from jaxtyping import Array, PyTree
 
 from lazy_course.convnets import baselines, training
 from lazy_course.convnets.activations import activation_stability, kink_share
 from lazy_course.convnets.data import Split
 from lazy_course.convnets.panels import Job, Study
-from lazy_course.store import Arrays, Store, digits, versions
+from lazy_course.store import Arrays, Store, Tell, digits, quiet, versions
 
 SECONDS = 30.0  # between two checkpoints
 MEASURES = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
-Tell = Callable[[int, int], None]
-
-
-def quiet(done: int, of: int) -> None:
-    """Say nothing."""
 
 
 def run_job(
@@ -100,7 +95,7 @@ def _end(job: Job, way: PyTree, x_test: Array) -> Arrays:
         step = jax.tree.map(lambda v, r=r: v[r] * inverse[r].astype(v.dtype), way)
         now = jax.tree.map(jnp.add, job.start, step)
         stabilities.append(float(_stability(job.f, job.start, now, x_test)))
-        sizes.append(_norm(step) / _norm(job.start))
+        sizes.append(float(optax.tree.norm(step) / optax.tree.norm(job.start)))
     gap = jnp.linalg.norm((z - tangent).reshape(len(members), -1), axis=1)
     size = jnp.linalg.norm(tangent.reshape(len(members), -1), axis=1)
     return {
@@ -113,10 +108,6 @@ def _end(job: Job, way: PyTree, x_test: Array) -> Arrays:
 
 _stability = jax.jit(activation_stability, static_argnums=0)
 _kink_share = jax.jit(kink_share, static_argnums=0)
-
-
-def _norm(tree: PyTree) -> float:
-    return float(jnp.sqrt(sum(jnp.sum(leaf.astype(float) ** 2) for leaf in jax.tree.leaves(tree))))
 
 
 def run(study: Study, store: Store, *, prefix: str = "", tell: Tell = quiet) -> list[Arrays]:
@@ -162,7 +153,7 @@ def record(study: Study, found: list[Arrays], *, with_baselines: bool = True) ->
 
 
 def _first(study: Study, width: float | int, split: Split) -> Job:
-    return study.job(study.widths.index(width) * study.runs * len(study.stacks), split.x.shape[1:])
+    return study.job(study.index(width), split.x.shape[1:])
 
 
 def _parameters(study: Study, width: float | int, split: Split) -> int:

@@ -8,20 +8,20 @@ along the first step of training. Source: chizat2019lazy, Section 1.2.
 
 import dataclasses
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from jaxtyping import Array, Float, PyTree
 
 from lazy_course.convnets import activations, data, panels
 from lazy_course.convnets.models import Layered
 from lazy_course.models import AnyKey, BatchMap, as_map
 from lazy_course.norms import hessian_operator_norm, jacobian_change, jacobian_norm_bounds
-from lazy_course.store import Arrays, Store, digits, versions
+from lazy_course.store import Arrays, Store, Tell, digits, versions
 
 
 class Case(NamedTuple):
@@ -102,12 +102,8 @@ def first_direction(h: BatchMap, params: PyTree, y: Float[Array, "n 10"]) -> PyT
     r"""The unit direction $Dh(w_0)^\top y^\star$ of the first step of training with a centred network."""
     target = (h.weight * y).reshape(-1)
     way = jax.grad(lambda w: jnp.vdot(target, h(w)))(params)
-    size = _norm(way)
+    size = optax.tree.norm(way)
     return jax.tree.map(lambda leaf: leaf / size.astype(leaf.dtype), way)
-
-
-def _norm(tree: PyTree) -> Array:
-    return jnp.sqrt(sum((jnp.sum(leaf.astype(float) ** 2) for leaf in jax.tree.leaves(tree)), start=jnp.zeros(())))
 
 
 def measure(case: Case, settings: Scale, key: AnyKey) -> Arrays:
@@ -125,7 +121,7 @@ def measure(case: Case, settings: Scale, key: AnyKey) -> Arrays:
             )
         ]
     )
-    way, size, changes = first_direction(h, params, y), float(_norm(params)), []
+    way, size, changes = first_direction(h, params, y), float(optax.tree.norm(params)), []
     for step in settings.steps:
         shift = jax.tree.map(lambda leaf, s=step: (s * size) * leaf, way)
         change = jacobian_change(h, params, shift, key=keys[2], steps=settings.change_steps)
@@ -142,7 +138,7 @@ def measure(case: Case, settings: Scale, key: AnyKey) -> Arrays:
     }
 
 
-def run(preset: tuple[Scale, ...], store: Store, tell: Callable[[int, int], None]) -> list[list[Arrays]]:
+def run(preset: tuple[Scale, ...], store: Store, tell: Tell) -> list[list[Arrays]]:
     """All cases of a preset; those in the store are taken from there."""
     found, done, total = [], 0, sum(len(settings.cases) for settings in preset)
     for group, settings in enumerate(preset):

@@ -4,7 +4,7 @@ import numpy as np
 from IPython.display import HTML
 
 from lazy_course import interactive, style
-from lazy_course.convnets.figures import Record
+from lazy_course.convnets.readings import Record
 
 PARTS = (("train_accuracy", "train", "blue", "solid"), ("test_accuracy", "test", "vermilion", "dash"))
 

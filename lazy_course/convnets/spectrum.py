@@ -7,7 +7,6 @@ much of the true kernel and of its eigenvectors this is. Source: chizat2019lazy,
 
 import resource
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
@@ -20,7 +19,7 @@ from scipy.sparse.linalg import eigsh
 from lazy_course.convnets import data, panels
 from lazy_course.kernels import tangent_kernel
 from lazy_course.models import AnyKey
-from lazy_course.store import Arrays, Store, digits, versions
+from lazy_course.store import Arrays, Store, Tell, digits, versions
 
 SHOWN = 240  # eigenvalues that a record keeps, evenly spaced in log i, beside the first SHOWN_FIRST
 SHOWN_FIRST = 30
@@ -105,7 +104,7 @@ def kernel_at_start(settings: Spectrum, x: Float[Array, "n h w 3"]) -> Float[np.
     return np.asarray(tangent_kernel(f, params, x.astype(kind), memory=settings.memory))
 
 
-def run(settings: Spectrum, store: Store, tell: Callable[[int, int], None]) -> dict[str, Arrays]:
+def run(settings: Spectrum, store: Store, tell: Tell) -> dict[str, Arrays]:
     """The spectrum for each kind of images that can be had here; those in the store are taken from there."""
     found = {}
     for place, kind in enumerate(settings.images):

@@ -6,7 +6,7 @@ import numpy as np
 
 from lazy_course.convnets import experiment, readings
 from lazy_course.convnets.data import CLASSES
-from lazy_course.convnets.figures import finite, lazy_end
+from lazy_course.convnets.readings import finite, lazy_end
 from lazy_course.rounding import percent, short
 
 Numbers = dict[str, float | int]
@@ -20,13 +20,10 @@ def drop() -> Numbers:
     alphas, tests = finite(study, "test_accuracy")
     _, stability = finite(study, "stability")
     _, remainder = finite(study, "remainder")
-    _, moved = finite(study, "displacement")
     bar = lazy_end(study, "test_accuracy")
     ten = int(np.argmin(abs(alphas - 10)))
     features = np.mean(study["baselines"]["random_features"], axis=0)
     return {
-        "runs": study["settings"]["runs"],
-        "epochs": study["settings"]["epochs"],
         "parameters": study["parameters"][0],
         "equations": CLASSES * study["samples"][0],
         "standard-test": percent(test.standard),
@@ -36,31 +33,20 @@ def drop() -> Numbers:
         "lazy-train": percent(train.linearized),
         "plateau": short(100 * abs(tests[:, alphas >= 1e3] - bar[:, None]).max()),
         "features": percent(features[1]),
-        "features-train": percent(features[0]),
         "feature-count": study["baselines"]["features"],
         "linear": percent(study["baselines"]["linear"][1]),
         "stable-one": percent(stability[:, 0].mean()),
         "stable-ten": percent(stability[:, ten].mean()),
         "off-ten": percent(remainder[:, ten].mean()),
-        "off-one": percent(remainder[:, 0].mean()),
-        "moved-one": percent(moved[:, 0].mean()),
         "kinks": percent(study["kinks"][0]),
     }
 
 
 def losses() -> Numbers:
-    """Figure 7(a): the means of the losses at both ends."""
+    """Figure 7(a): the means of the training losses at both ends."""
     rows = experiment.load("fig7a")["rows"]
-    ends = {
-        name: [row for row in rows if row["alpha"] == place] for name, place in (("one", 1.0), ("bar", "linearized"))
-    }
-    found: Numbers = {
-        f"loss-{part}-{name}": short(np.mean([row[part] for row in chosen]))
-        for name, chosen in ends.items()
-        for part in ("train", "test")
-    }
-    one, bar = (np.mean([row["train"] for row in chosen]) for chosen in ends.values())
-    return found | {"loss-ratio": short(bar / one)}
+    one, bar = (np.mean([row["train"] for row in rows if row["alpha"] == place]) for place in (1.0, "linearized"))
+    return {"loss-train-one": short(one), "loss-train-bar": short(bar), "loss-ratio": short(bar / one)}
 
 
 def slow() -> Numbers:
@@ -83,7 +69,6 @@ def slow() -> Numbers:
         "flow-test": percent(test[-2]),
         "descent-test": percent(lazy_end(study, "test_accuracy")[run]),
         "end-train": percent(train[-1]),
-        "end-test": percent(test[-1]),
         "longer": short(times[place] / time),
         "longer-than": short(times[place - 1] / time),
         "net-gap": short(rates[9] / rates[10]),
@@ -122,7 +107,8 @@ def spectra() -> Numbers:
 
 def onset() -> Numbers:
     """Where training becomes lazy on Figure 3(a), beside kappa of its networks."""
-    found = readings.onset(experiment.load("fig3a"), experiment.load("convnets-kappa"))
+    (study,) = experiment.load("fig3a")["studies"]
+    found = readings.onset(study, experiment.load("convnets-kappa"), study["settings"]["widths"][0])
     low, high = found.kappa
     return {
         "onset-half": short(found.half),
@@ -199,11 +185,8 @@ def wide() -> Numbers:
         found |= {
             f"{name}-lazy-first": percent(lazy[0]),
             f"{name}-lazy-last": percent(lazy[-1]),
-            f"{name}-standard-first": percent(standard[0]),
-            f"{name}-standard-last": percent(standard[-1]),
             f"{name}-standard-worst": percent(finite(parts[0], "test_accuracy")[1].min()),
             f"{name}-linear": percent(study["baselines"]["linear"][1]),
-            f"{name}-features": percent(np.mean(study["baselines"]["random_features"], axis=0)[1]),
             f"{name}-ahead-least": percent(ahead.min()),
             f"{name}-ahead-most": percent(ahead.max()),
         }

@@ -12,9 +12,9 @@ import re
 from pathlib import Path
 from typing import Any
 
+from lazy_course.files import write_atomically
 from lazy_course.grading import hand, schema
 from lazy_course.grading.errors import GradingError
-from lazy_course.grading.files import write_atomically
 from lazy_course.grading.hand import harmless
 
 STUDENT_COLUMN = {"canvas": "SIS Login ID", "moodle": "Email address"}

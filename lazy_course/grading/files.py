@@ -2,10 +2,8 @@
 
 import contextlib
 import hashlib
-import os
 import re
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -55,22 +53,6 @@ def sources(folder: Path, stems: list[str] | None = None) -> list[Path]:
         names = ", ".join(sorted(missing)) or "any problem set"
         raise GradingError(f"{folder} does not hold {names}; it holds {[path.stem for path in found]}")
     return wanted
-
-
-def write_atomically(path: Path, content: bytes, mode: int = 0o644) -> None:
-    """Write beside `path` and move into place, so that a reader or a crash never meets half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.chmod(temporary, mode)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 @contextlib.contextmanager

@@ -20,10 +20,11 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from traitlets.config import Config
 
+from lazy_course.files import write_atomically
 from lazy_course.grading import notebooks, source
 from lazy_course.grading.compare import payload_difference
 from lazy_course.grading.errors import GradingError
-from lazy_course.grading.files import course_root, sets_folder, sources, write_atomically
+from lazy_course.grading.files import course_root, sets_folder, sources
 from lazy_course.grading.source import ProblemSet, Rule, SourceError
 from lazy_course.grading.values import MIME
 

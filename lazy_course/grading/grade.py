@@ -17,10 +17,11 @@ from typing import Any
 
 from distributed import Client
 
+from lazy_course.files import write_atomically
 from lazy_course.grading import expected, hand, late, references, report, source, submissions, template
 from lazy_course.grading.crew import Verdicts, crew, run_all
 from lazy_course.grading.errors import GradingError
-from lazy_course.grading.files import file_name, sets_folder, sources, write_atomically
+from lazy_course.grading.files import file_name, sets_folder, sources
 from lazy_course.grading.isolation import Isolation
 from lazy_course.grading.marks import mark
 from lazy_course.grading.notebooks import to_bytes

@@ -17,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from lazy_course.grading.files import write_atomically
+from lazy_course.files import write_atomically
 
 GRADE = "lazy-course grade submissions --out marks --seed-file secret.txt"
 SAMPLE = "python -m lazy_course.grading.sample submissions"

@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from lazy_course.files import write_atomically
 from lazy_course.grading.errors import GradingError
-from lazy_course.grading.files import locked, write_atomically
+from lazy_course.grading.files import locked
 
 COLUMNS = ("student", "problem set", "question", "out of", "points", "comment")
 MARKED = "marked by hand"

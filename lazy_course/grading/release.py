@@ -5,9 +5,10 @@ import json
 import zipfile
 from pathlib import Path
 
+from lazy_course.files import write_atomically
 from lazy_course.grading import notebooks, source
 from lazy_course.grading.errors import GradingError
-from lazy_course.grading.files import sets_folder, sources, write_atomically
+from lazy_course.grading.files import sets_folder, sources
 from lazy_course.grading.source import BEGIN, END, WRITTEN_BEGIN, WRITTEN_END, ProblemSet
 
 NAME = "lazy-course-exercises.zip"

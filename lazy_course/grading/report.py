@@ -9,10 +9,11 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from lazy_course.files import write_atomically
 from lazy_course.grading import schema
 from lazy_course.grading.class_page import class_page
 from lazy_course.grading.expected import Texts
-from lazy_course.grading.files import file_name, write_atomically
+from lazy_course.grading.files import file_name
 from lazy_course.grading.hand import harmless
 from lazy_course.grading.page import page
 from lazy_course.grading.source import ProblemSet, Question

@@ -10,9 +10,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from lazy_course.files import write_atomically
 from lazy_course.grading import notebooks, source
 from lazy_course.grading.errors import GradingError
-from lazy_course.grading.files import course_root, write_atomically
+from lazy_course.grading.files import course_root
 from lazy_course.grading.source import ProblemSet
 
 WARM_UP, WITH_PROOF = "preliminaries", "criterion"

@@ -31,9 +31,10 @@ import jupytext
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
+from lazy_course.files import write_atomically
 from lazy_course.grading import source
 from lazy_course.grading.errors import GradingError
-from lazy_course.grading.files import outside_the_package, sets_folder, sources, write_atomically
+from lazy_course.grading.files import outside_the_package, sets_folder, sources
 
 PUBLIC = "the public solution, unchanged"
 LEAST_SECRET = 16  # bytes

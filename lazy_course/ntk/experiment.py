@@ -25,6 +25,7 @@ import numpy as np
 from jaxtyping import Array, Float
 from rich.progress import track
 
+from lazy_course.files import write_atomically
 from lazy_course.models import AnyKey
 from lazy_course.ntk import wide
 
@@ -242,7 +243,7 @@ def main(names: list[str]) -> None:
             section["values"][case] = compute()
             section["seconds"] = round(section["seconds"] + time.perf_counter() - start, 1)
             section["versions"] = {package: version(package) for package in ("jax", "equinox", "numpy")}
-            FILE.write_text(json.dumps(kept | {name: section}) + "\n", encoding="utf-8")
+            write_atomically(FILE, (json.dumps(kept | {name: section}) + "\n").encode())
             print(f"{name}: {case} ({section['seconds']} s so far)", flush=True)
 
 

@@ -10,6 +10,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from jaxtyping import Array, PyTree
 
 from lazy_course import models
@@ -82,7 +83,7 @@ class LazinessMonitor:
         self._probe = _start(h, start, jax.random.normal(key_probes, (probes, count * problem.outputs)))
         self._measure = _row
         jax.block_until_ready(self._measure(self._probe, start))
-        self._size = float(parts.norm(start))
+        self._size = float(optax.tree.norm(start))
         self.every, self.share, self.rows = every, share, list[Row]()
         self._records = _Purse(share)
         self._live = _Live(self) if live else None
@@ -147,7 +148,7 @@ def _row(probe: _Probe, params: PyTree) -> tuple[Array, Array, Array]:
     gap = parts.linearization_gap(probe.h, probe.params0, params)
     _, pull = jax.vjp(probe.h, params)
     moved = parts.difference(jax.vmap(lambda g: pull(g)[0])(probe.draws), probe.gradients)
-    drift = parts.norm(moved) / parts.norm(probe.gradients)
+    drift = optax.tree.norm(moved) / optax.tree.norm(probe.gradients)
     return gap.relative, drift, parts.parameter_displacement(probe.params0, params)
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 from jaxtyping import Array, Float, PyTree
 
 from lazy_course.linearization import second_differential
@@ -60,14 +61,9 @@ def difference(params: PyTree, params0: PyTree) -> PyTree:
     return jax.tree.map(jnp.subtract, params, params0)
 
 
-def norm(tree: PyTree) -> Float[Array, ""]:
-    """The Euclidean norm of all leaves together."""
-    return jnp.sqrt(sum((jnp.vdot(leaf, leaf).real for leaf in jax.tree.leaves(tree)), start=jnp.zeros(())))
-
-
 def parameter_displacement(params0: PyTree, params: PyTree) -> Float[Array, ""]:
     r"""How far the parameters have come, $\|w - w_0\|$."""
-    return norm(difference(params, params0))
+    return optax.tree.norm(difference(params, params0))
 
 
 def linearization_gap(h: Map, params0: PyTree, params: PyTree, alpha: Scalar = 1.0) -> Gap:
@@ -110,7 +106,7 @@ def jacobian_drift(h: Map, params0: PyTree, params: PyTree, *, key: AnyKey, prob
 
     def squares(g: Array) -> tuple[Array, Array]:
         (before,), (after,) = pull0(g), pull(g)
-        return norm(difference(after, before)) ** 2, norm(before) ** 2
+        return optax.tree.norm(difference(after, before)) ** 2, optax.tree.norm(before) ** 2
 
     moved, size = jax.lax.map(squares, draws)
     return jnp.sqrt(jnp.sum(moved) / jnp.sum(size))

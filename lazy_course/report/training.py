@@ -7,6 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from jaxtyping import Array, PyTree
 
 from lazy_course import kernels, models
@@ -37,8 +38,8 @@ def _compared(h: models.BatchMap, params0: PyTree, params: PyTree, alpha: Array,
         "absolute": gap.absolute,
         "gap": gap.relative,
         "curvature": curved / jnp.linalg.norm(first),
-        "displacement": parts.norm(step),
-        "start": parts.norm(params0),
+        "displacement": optax.tree.norm(step),
+        "start": optax.tree.norm(params0),
         "jacobian": parts.jacobian_drift(h, params0, params, key=key),
         "outputs": alpha * h(params),
     }
@@ -85,7 +86,8 @@ def predict(s: Setting) -> tuple[Predicted, PyTree]:
 
 def rounding(s: Setting) -> float:
     r"""About the rounding error of $\alpha h(w) - \alpha\bar h(w)$ near w0: 10 roundings of its terms."""
-    terms = float(jnp.linalg.norm(s.outputs0)) + s.alpha * float(jnp.sqrt(s.spectrum.values[-1]) * parts.norm(s.params))
+    change = s.alpha * jnp.sqrt(s.spectrum.values[-1]) * optax.tree.norm(s.params)
+    terms = float(jnp.linalg.norm(s.outputs0) + change)
     return 10 * float(jnp.finfo(s.kernel0.dtype).eps) * terms
 
 

@@ -4,18 +4,13 @@ Each writes data/<figure>-<preset>.json beside this file: settings, versions, wa
 evaluations beside the numbers. A run that is stopped goes on where it was (data/<figure>-<preset>.partial/).
 """
 
-import json
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-from lazy_course.store import Store, write
+from lazy_course import store
 from lazy_course.two_layer import comparisons, finishing, panels, runs, trajectories
 
 DATA = Path(__file__).parent / "data"
@@ -23,7 +18,7 @@ DATA = Path(__file__).parent / "data"
 
 def load(panel: str, preset: str = "paper", *, folder: Path = DATA) -> dict[str, Any]:
     """The committed record of a panel."""
-    return json.loads((folder / f"{panel}-{preset}.json").read_text(encoding="utf-8"))
+    return store.load(folder, panel, preset)
 
 
 def reproduce(panel: str, *, preset: str = "paper", scheduler: str | None = None, folder: Path = DATA) -> Path:
@@ -32,28 +27,21 @@ def reproduce(panel: str, *, preset: str = "paper", scheduler: str | None = None
     Raises `ValueError` for an unknown preset, or a scheduler for a figure that is one job; `ConnectionError` as
     `runs.on_cluster` does.
     """
-    settings = panels.chosen(panels.PANELS[panel], preset)
-    store = Store(folder / f"{panel}-{preset}.partial", {"panel": panel} | asdict(settings))
-    columns = (BarColumn(), TaskProgressColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(TextColumn(f"{panel} ({preset})"), *columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(panel, total=None)
-
-        def tell(done: int, of: int) -> None:
-            bar.update(task, completed=done, total=of)
-
+    settings = store.chosen(panels.PANELS[panel], preset)
+    parts = store.unfinished(folder, panel, preset, settings)
+    with store.progress(panel, preset) as tell:
         if scheduler is None:
-            found = runs.here(settings, store, tell)
+            found = runs.here(settings, parts, tell)
         else:
-            found = runs.on_cluster(settings, store, scheduler, tell)
-    return _written(panel, preset, runs.record(settings, found), store, folder)
+            found = runs.on_cluster(settings, parts, scheduler, tell)
+    return store.save(folder, panel, preset, runs.record(settings, found))
 
 
 def draw_plane(figure: str, *, preset: str = "paper", folder: Path = DATA) -> Path:
     """The same for the trajectories of Figures 1(a), 1(b) and 6: one stack of runs, one job."""
-    settings = panels.chosen(trajectories.PLANES[figure], preset)
-    store = Store(folder / f"{figure}-{preset}.partial", {"figure": figure} | asdict(settings))
-    found = trajectories.run(settings, store=store)
-    return _written(figure, preset, trajectories.summary(settings, found), store, folder)
+    settings = store.chosen(trajectories.PLANES[figure], preset)
+    found = trajectories.run(settings, store=store.unfinished(folder, figure, preset, settings))
+    return store.save(folder, figure, preset, trajectories.summary(settings, found))
 
 
 COMPARISONS: dict[str, tuple[str, Callable[[Any], dict[str, Any]]]] = {
@@ -69,16 +57,7 @@ def compare(name: str, *, preset: str = "paper", folder: Path = DATA) -> Path:
     """What is set beside a panel (`comparisons`), with the settings of the panel's preset; some minutes."""
     panel, compute = COMPARISONS[name]
     presets: dict[str, dict[str, Any]] = {**panels.PANELS, **trajectories.PLANES}
-    settings = panels.chosen(presets[panel], preset)
-    store = Store(folder / f"{name}-{preset}.partial", {"comparison": name} | asdict(settings))
-    return _written(name, preset, compute(settings), store, folder)
-
-
-def _written(name: str, preset: str, described: dict[str, Any], store: Store, folder: Path) -> Path:
-    file = folder / f"{name}-{preset}.json"
-    write(file, (json.dumps({"figure": name, "preset": preset} | described) + "\n").encode())
-    store.close()
-    return file
+    return store.save(folder, name, preset, compute(store.chosen(presets[panel], preset)))
 
 
 REGISTRY: dict[str, Callable[..., object]] = {

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lazy_course import style
+from lazy_course.rounding import power
 from lazy_course.two_layer import readings
 from lazy_course.two_layer.readings import Record
 
@@ -147,11 +148,6 @@ def learning_table(record: Record, taus: tuple[float, ...]) -> str:
         moved, flips = record["moved"][case], record["flips"][case]
         of = len(record["signs"][case])
         lines.append(
-            f"| {tau:g} | {' | '.join(shares)} | {moved:.2g} | {flips} of {of} | {_power(record['train_end'][case])} |"
+            f"| {tau:g} | {' | '.join(shares)} | {moved:.2g} | {flips} of {of} | {power(record['train_end'][case])} |"
         )
     return "\n".join(lines)
-
-
-def _power(value: float) -> str:
-    digits, exponent = f"{value:.1e}".split("e")
-    return rf"${digits} \cdot 10^{{{int(exponent)}}}$"

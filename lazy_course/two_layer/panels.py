@@ -6,7 +6,6 @@ set and one start; the runs of a repetition share them, and differ in tau, in wi
 Source: chizat2019lazy, Section 3.1.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeVar
 
@@ -157,7 +156,6 @@ class Population:
 
 
 Panel = AgainstTau | AgainstWidth | Population
-T = TypeVar("T")
 S = TypeVar("S")
 
 # The code of 2(b): the student is a mean over its m = 50 neurons, the teacher is divided by the batch size, and the
@@ -194,13 +192,6 @@ PANELS: dict[str, dict[str, Panel]] = {
         "quick": Population(d=10, n_test=100, m=8, logs=(-1.5, -0.5, 0.5), runs=2, iterations=400, batch=20),
     },
 }
-
-
-def chosen(presets: Mapping[str, T], preset: str) -> T:
-    """The settings of a preset. Raises `ValueError` for one that does not exist."""
-    if preset not in presets:
-        raise ValueError(f"preset: expected one of {', '.join(presets)}, got {preset!r}")
-    return presets[preset]
 
 
 def repetition(seed: int, run: int) -> Array:

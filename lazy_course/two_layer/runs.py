@@ -1,25 +1,19 @@
 """A panel from its jobs: here, one after the other and resumable, or on the workers of a Dask cluster."""
 
 import time
-from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
-from lazy_course.store import Arrays, Store, digits, versions
+from lazy_course.store import Arrays, Store, Tell, digits, quiet, versions
 from lazy_course.two_layer import training
 from lazy_course.two_layer.numerics import Weights, still
 from lazy_course.two_layer.panels import Job, Panel
 
 PIECES = 10  # measurements in one compiled piece
 SECONDS = 30.0  # between two checkpoints
-Tell = Callable[[int, int], None]
-
-
-def quiet(done: int, of: int) -> None:
-    """Say nothing."""
 
 
 def advance(job: Job, way: Weights, step: int, every: int, count: int) -> tuple[Weights, training.Losses]:

@@ -31,7 +31,10 @@ def test_the_onset_at_every_width_agrees_with_that_of_figure_3a():
     trained, others, kappa = (experiment.load(name) for name in ("fig3a", "fig3a-widths", "convnets-kappa"))
     rows = readings.at_widths(trained, others, kappa)
     assert [row.width for row in rows] == [6, 12, 25, 50]
-    assert rows[2].onset == readings.onset(trained, kappa)
+    alphas, remainders = readings.finite(trained["studies"][0], "remainder")
+    for found, level in ((rows[2].onset.half, 0.5), (rows[2].onset.tenth, 0.1)):
+        assert remainders.mean(axis=0)[alphas < 0.9 * found].min() > level
+        assert remainders.mean(axis=0)[alphas > 1.1 * found].max() < level
     for row in rows:
         assert 1 < row.onset.half < row.onset.tenth < 100
         # The criterion's order of magnitude: between kappa = 1 and a few hundredths.
@@ -75,7 +78,7 @@ def test_the_slider_shows_the_means_of_the_record():
         for trace, group in zip(drawn["data"], drawn["groups"], strict=True)
         if group == place and trace["name"] == "test"
     ]
-    alphas, tests = figures.finite(record["studies"][0], "test_accuracy")
+    alphas, tests = readings.finite(record["studies"][0], "test_accuracy")
     assert alphas[place] == 10
     assert shown["y"][-1] == pytest.approx(100 * tests[:, place].mean(), rel=1e-4)
 

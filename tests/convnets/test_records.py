@@ -7,14 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from lazy_course.convnets import experiment, figures, live, panels, runs, scale, spectrum
-
-
-def recorded(name, preset="laptop"):
-    """A record, if this tree has it."""
-    if not (experiment.DATA / f"{name}-{preset}.json").exists():
-        pytest.skip(f"{name}-{preset} is not recorded yet")
-    return experiment.load(name, preset)
+from lazy_course.convnets import experiment, figures, live, panels, readings, runs, scale, spectrum
 
 
 def as_json(settings):
@@ -23,44 +16,37 @@ def as_json(settings):
 
 def test_standard_training_beats_lazy_training():
     """Figure 3(a): high at alpha = 1, a plateau at the linearized model from 1000 on, above what learns no features."""
-    (study,) = recorded("fig3a")["studies"]
+    (study,) = experiment.load("fig3a")["studies"]
     assert study["settings"] == as_json(panels.PANELS["fig3a"]["laptop"][0])
-    alphas, test = figures.finite(study, "test_accuracy")
-    bar = figures.lazy_end(study, "test_accuracy")
+    alphas, test = readings.finite(study, "test_accuracy")
+    bar = readings.lazy_end(study, "test_accuracy")
     assert alphas[-1] == 1e7
     assert len(test) == len(bar) == 5
     assert np.all(test[:, 0] > 0.93)
     lazy = test[:, alphas >= 1e3]
     assert np.all(np.abs(lazy - bar[:, None]) < 0.02)
     assert np.all(lazy < 0.6)
-    _, train = figures.finite(study, "train_accuracy")
+    _, train = readings.finite(study, "train_accuracy")
     assert np.all(train[:, -1] < 0.75)
-    _, stability = figures.finite(study, "stability")
+    _, stability = readings.finite(study, "stability")
     assert np.all(np.diff(stability.mean(axis=0)) > -1e-3)
     assert np.all(stability[:, -1] > 0.9999)
     linear = study["baselines"]["linear"][1]
     assert linear < bar.min()
 
 
-def slope(study, name, low, high):
-    """The slope of a quantity in log-log between two scales."""
-    alphas, rows = figures.finite(study, name)
-    chosen = (alphas >= low) & (alphas <= high)
-    return np.polyfit(np.log(alphas[chosen]), np.log(rows.mean(axis=0)[chosen]), 1)[0]
-
-
 @pytest.mark.parametrize("name", ["linearization_gap", "remainder"])
 def test_kinks_make_laziness_come_like_the_root_of_alpha(name):
     """The ReLU net is off its linearization like alpha^(-1/2), its smooth twin like 1/alpha, as derived."""
-    (study,) = recorded("fig3a")["studies"]
-    assert -0.65 < slope(study, name, 100, 1e5) < -0.4
-    (smooth,) = recorded("fig3a-smooth")["studies"]
-    assert -1.1 < slope(smooth, name, 1e3, 1e5) < -0.9
+    (study,) = experiment.load("fig3a")["studies"]
+    assert -0.65 < readings.slope(study, name, 100, 1e5) < -0.4
+    (smooth,) = experiment.load("fig3a-smooth")["studies"]
+    assert -1.1 < readings.slope(smooth, name, 1e3, 1e5) < -0.9
 
 
 def test_figure_3a_is_reproduced_in_part():
     """Three members of the recorded stack, over its first five epochs."""
-    (kept,) = recorded("fig3a")["studies"]
+    (kept,) = experiment.load("fig3a")["studies"]
     study = panels.PANELS["fig3a"]["laptop"][0]
     places = [0, 4, 11]
     scales = tuple(study.groups[0][place] for place in places)
@@ -72,14 +58,14 @@ def test_figure_3a_is_reproduced_in_part():
 
 
 def test_losses_of_figure_7a_are_in_the_other_record():
-    kept, (study,) = recorded("fig7a"), recorded("fig3a")["studies"]
+    kept, (study,) = experiment.load("fig7a"), experiment.load("fig3a")["studies"]
     ends = {row["alpha"]: row for row in kept["rows"] if row["run"] == 0}
     assert ends[1e7]["train"] == study["jobs"][0]["train_loss"][-1][-1]
     assert ends[1.0]["train"] < 0.25 * ends[1e7]["train"]
 
 
 def test_wider_networks_do_not_close_the_gap():
-    kept = recorded("fig3b")
+    kept = experiment.load("fig3b")
     for study, settings in zip(kept["studies"], panels.PANELS["fig3b"]["laptop"], strict=True):
         assert study["settings"] == as_json(settings)
         for width in settings.widths:
@@ -94,16 +80,17 @@ def test_wider_networks_do_not_close_the_gap():
 
 def test_descent_on_all_tangent_features_is_behind_a_fit_of_the_last_ones():
     """The narrowest VGG-11 on digits: 32 of its features fitted exactly, and the linearized net as it was trained."""
-    narrow, settings = experiment.load("fig3b")["studies"][-1], panels.PANELS["fig3b"]["laptop"][-1]
+    study, settings = experiment.load("fig3b")["studies"][-1], panels.PANELS["fig3b"]["laptop"][-1]
+    narrow = readings.of_width(study, settings.widths[0])
     found = live.own_features(dataclasses.replace(settings, widths=settings.widths[:1]))
     assert found.size == 32
-    assert found.test > figures.lazy_end(narrow, "test_accuracy", settings.widths[0])[0] + 0.15
+    assert found.test > readings.lazy_end(narrow, "test_accuracy")[0] + 0.15
 
 
 @pytest.mark.parametrize("kind", ["uniform", "photographs"])
 def test_the_spectrum_has_ten_large_eigenvalues(kind):
     """Figure 7(b) at full size: a gap after the tenth, whose vectors are constant over images up to the outputs."""
-    kept = recorded("fig7b")
+    kept = experiment.load("fig7b")
     settings = spectrum.SPECTRA["laptop"]
     assert kept["settings"] == as_json(settings)
     part = kept["spectra"][kind]
@@ -121,7 +108,7 @@ def test_the_spectrum_has_ten_large_eigenvalues(kind):
 
 def test_the_first_entries_of_the_spectrum_are_reproduced():
     """At full width, for the first image of uniform pixels: nine million parameters."""
-    kept, settings = recorded("fig7b"), spectrum.SPECTRA["laptop"]
+    kept, settings = experiment.load("fig7b"), spectrum.SPECTRA["laptop"]
     x = spectrum.images("uniform", jax.random.fold_in(jax.random.key(settings.seed), 0), settings.n, settings.size)
     found = np.diagonal(spectrum.kernel_at_start(settings, x[:1]).reshape(10, 10))
     np.testing.assert_allclose(found, kept["spectra"]["uniform"]["first_image"], rtol=1e-3)
@@ -129,15 +116,15 @@ def test_the_first_entries_of_the_spectrum_are_reproduced():
 
 def test_the_exact_flow_agrees_with_descent():
     """At the time of the descent the flow has the accuracies of the linearized model that was trained by batches."""
-    kept, (study,) = recorded("fig3a-exact"), recorded("fig3a")["studies"]
+    kept, (study,) = experiment.load("fig3a-exact"), experiment.load("fig3a")["studies"]
     for name in ("train_accuracy", "test_accuracy"):
-        assert kept[name][-2] == pytest.approx(figures.lazy_end(study, name)[0], abs=0.02)
+        assert kept[name][-2] == pytest.approx(readings.lazy_end(study, name)[0], abs=0.02)
     assert kept["rates"][0] < 2 * (1 + study["settings"]["momentum"])
     assert kept["train_accuracy"][-1] > kept["train_accuracy"][-2]
 
 
 def test_kappa_of_the_trained_net_is_reproduced_in_its_first_norm():
-    kept, settings = recorded("convnets-kappa"), scale.SCALES["laptop"]
+    kept, settings = experiment.load("convnets-kappa"), scale.SCALES["laptop"]
     assert kept["settings"] == [as_json(group) for group in settings]
     row = kept["rows"][0]
     f, params, x, _ = scale.drawn(settings[0].cases[0], settings[0].seed, "float64")
@@ -151,7 +138,7 @@ def test_kappa_of_the_trained_net_is_reproduced_in_its_first_norm():
 
 def test_every_figure_is_drawn():
     names = ("fig3a", "fig3b", "fig3a-exact", "fig7a", "fig7b", "convnets-kappa")
-    a, b, exact, losses, spectra, kappa = (recorded(name) for name in names)
+    a, b, exact, losses, spectra, kappa = (experiment.load(name) for name in names)
     drawn = [
         figures.interpolation(a),
         figures.against_width(b),

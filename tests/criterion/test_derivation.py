@@ -7,14 +7,14 @@ from lazy_course.criterion import derivation, derivation_width
 from lazy_course.criterion.derivation import ALPHA
 from lazy_course.criterion.derivation_width import WIDTH
 from lazy_course.derived import Derived
+from tests.derivations import assert_balanced, assert_zero
 
 DERIVED = derivation.all_derivations() | derivation_width.all_width_derivations()
 
 
 @pytest.mark.parametrize("name", sorted(DERIVED))
 def test_every_step_is_zero(name):
-    assert DERIVED[name].checks, "a derivation without a check shows nothing"
-    assert DERIVED[name].remainders() == dict.fromkeys(DERIVED[name].checks, 0)
+    assert_zero(DERIVED[name])
 
 
 def test_a_wrong_step_is_seen():
@@ -24,9 +24,7 @@ def test_a_wrong_step_is_seen():
 
 
 def test_printed_equations_are_balanced_latex():
-    for name, derived in DERIVED.items():
-        assert derived.latex.count("{") == derived.latex.count("}"), name
-        assert derived.latex.count(r"\lVert") == derived.latex.count(r"\rVert"), name
+    assert_balanced(DERIVED)
 
 
 def test_example_of_problem_11():

@@ -7,6 +7,7 @@ from lazy_course.derived import Derived
 from lazy_course.finite_horizon import derivation, derivation_expansion
 from lazy_course.finite_horizon.derivation import ALPHA, HORIZON, ITERATIONS, TIME
 from lazy_course.finite_horizon.derivation_expansion import EPS, TARGET
+from tests.derivations import assert_balanced, assert_zero
 
 
 @pytest.fixture(scope="module")
@@ -15,9 +16,8 @@ def derived():
 
 
 def test_every_step_is_zero(derived):
-    for name, row in derived.items():
-        assert row.checks, f"{name}: a derivation without a check shows nothing"
-        assert row.remainders() == dict.fromkeys(row.checks, 0), name
+    for row in derived.values():
+        assert_zero(row)
 
 
 def test_a_wrong_step_is_seen():
@@ -27,9 +27,7 @@ def test_a_wrong_step_is_seen():
 
 
 def test_printed_equations_are_balanced_latex(derived):
-    for name, row in derived.items():
-        assert row.latex.count("{") == row.latex.count("}"), name
-        assert row.latex.count(r"\lVert") == row.latex.count(r"\rVert"), name
+    assert_balanced(derived)
 
 
 def test_energy_and_residual_identities(derived):

@@ -8,6 +8,7 @@ import sympy as sp
 from lazy_course.derived import Rows
 from lazy_course.implicit_bias import derivation, derivation_depth, derivation_limits, derivation_rate, derivation_steps
 from lazy_course.implicit_bias.derivation import ALPHA, SIGMA, Z
+from tests.derivations import assert_balanced, assert_zero
 
 FILES = {
     file.__name__.split(".")[-1]: file.all_derivations()
@@ -21,15 +22,11 @@ DERIVED = Rows(
 
 @pytest.mark.parametrize("name", sorted(DERIVED))
 def test_every_step_is_zero(name):
-    assert DERIVED[name].checks, "a derivation without a check shows nothing"
-    assert DERIVED[name].remainders() == dict.fromkeys(DERIVED[name].checks, 0)
+    assert_zero(DERIVED[name])
 
 
 def test_printed_equations_are_balanced_latex():
-    for name, derived in DERIVED.items():
-        assert derived.latex.count("{") == derived.latex.count("}"), name
-        for left, right in ((r"\lVert", r"\rVert"), (r"\lvert", r"\rvert"), (r"\left", r"\right")):
-            assert derived.latex.count(left) == derived.latex.count(right), name
+    assert_balanced(DERIVED)
 
 
 def test_the_arcsine_of_the_session_is_not_stationary():

@@ -10,6 +10,7 @@ from scipy import special
 from lazy_course.ntk import derivation, derivation_depth, derivation_dynamics, derivation_gaussian, derivation_steps
 from lazy_course.ntk.derivation import PHI, QQ, K, Q
 from lazy_course.ntk.derivation_dynamics import LAM, LARGEST, LEAST, STEP, TIME, C
+from tests.derivations import assert_balanced, assert_zero
 
 DERIVED = (
     derivation.all_kernels()
@@ -22,15 +23,12 @@ DERIVED = (
 
 @pytest.mark.parametrize("name", sorted(DERIVED))
 def test_every_step_is_zero(name):
-    assert DERIVED[name].checks, "a derivation without a check shows nothing"
-    assert DERIVED[name].remainders() == dict.fromkeys(DERIVED[name].checks, 0)
+    assert_zero(DERIVED[name])
 
 
 def test_printed_equations_are_balanced_latex():
-    for name, derived in DERIVED.items():
-        assert derived.latex.count("{") == derived.latex.count("}"), name
-        assert derived.latex.count(r"\left") == derived.latex.count(r"\right"), name
-        assert "psi'" not in derived.latex.replace(r"\psi'", ""), name
+    assert_balanced(DERIVED)
+    assert not any("psi'" in row.latex.replace(r"\psi'", "") for row in DERIVED.values())
 
 
 def normal_mean(function, covariance):

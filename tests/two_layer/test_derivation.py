@@ -4,21 +4,18 @@ import pytest
 import sympy as sp
 
 from lazy_course.two_layer import derivation
+from tests.derivations import assert_balanced, assert_zero
 
 DERIVED = derivation.all_derivations()
 
 
 @pytest.mark.parametrize("name", sorted(DERIVED))
 def test_every_step_is_zero(name):
-    assert DERIVED[name].checks, "a derivation without a check shows nothing"
-    assert DERIVED[name].remainders() == dict.fromkeys(DERIVED[name].checks, 0)
+    assert_zero(DERIVED[name])
 
 
 def test_printed_equations_are_balanced_latex():
-    for name, derived in DERIVED.items():
-        assert derived.latex.count("{") == derived.latex.count("}"), name
-        for left, right in ((r"\lVert", r"\rVert"), (r"\langle", r"\rangle"), (r"\bigl", r"\bigr")):
-            assert derived.latex.count(left) == derived.latex.count(right), name
+    assert_balanced(DERIVED)
 
 
 def test_without_the_change_of_step_the_units_do_not_match():

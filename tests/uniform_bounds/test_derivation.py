@@ -6,6 +6,7 @@ import sympy as sp
 from lazy_course.uniform_bounds import derivation, derivation_sharp, derivation_steps, path_length, under_parameterized
 from lazy_course.uniform_bounds.derivation import ALPHA, CONVEX, KAPPA, SIGMA, SMOOTH, TIME, A, D, L, S, small, spelled
 from lazy_course.uniform_bounds.path_length import OMEGA, E
+from tests.derivations import assert_balanced, assert_zero
 
 BOUNDS = derivation.all_bounds()
 PATH_BOUNDS = path_length.all_path_bounds()
@@ -15,8 +16,7 @@ DERIVED = BOUNDS | PATH_BOUNDS | derivation_sharp.all_sharp_bounds() | under_par
 
 @pytest.mark.parametrize("name", sorted(DERIVED))
 def test_every_step_is_zero(name):
-    assert DERIVED[name].checks, "a derivation without a check shows nothing"
-    assert DERIVED[name].remainders() == dict.fromkeys(DERIVED[name].checks, 0)
+    assert_zero(DERIVED[name])
 
 
 def test_a_wrong_constant_is_seen():
@@ -28,9 +28,7 @@ def test_a_wrong_constant_is_seen():
 
 
 def test_printed_equations_are_balanced_latex():
-    for name, derived in DERIVED.items():
-        assert derived.latex.count("{") == derived.latex.count("}"), name
-        assert derived.latex.count(r"\lVert") == derived.latex.count(r"\rVert"), name
+    assert_balanced(DERIVED)
 
 
 def test_gradient_domination_is_attained_by_a_quadratic():
