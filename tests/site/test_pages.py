@@ -131,6 +131,21 @@ def test_no_serious_barrier(seen):
     assert serious(seen.page, runOnly=["color-contrast", "link-in-text-block"]) == []
 
 
+def test_a_pale_word_far_down_in_a_block_of_code_is_seen(visit):
+    """Words of one look are judged once; one that looks otherwise stays an element, and axe still judges it."""
+    page = visit("exercises/preliminaries.html").page
+    word = """(() => {
+        const words = [...document.querySelectorAll('pre span.n')].filter(e => e.textContent.length > 4);
+        words.at(-1).style.color = COLOUR;
+    })()"""
+    turn(page, "light")
+    page.evaluate(EMPTY_FORMULAS)
+    page.evaluate(word.replace("COLOUR", "'#e8e8e8'"))
+    page.evaluate(FIRST_OF_EACH_LOOK)
+    (found,) = serious(page, runOnly=["color-contrast"])
+    assert "#e8e8e8" in found[1] or "232, 232, 232" in found[1]
+
+
 def test_every_internal_link_is_alive(html):
     pages = sorted(html.glob("book/**/*.html")) + sorted(html.glob("exercises/*.html"))
     assert pages
