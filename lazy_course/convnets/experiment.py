@@ -42,7 +42,6 @@ def reproduce(panel: str, *, preset: str = "laptop", folder: Path = DATA) -> Pat
 
 def losses(*, preset: str = "laptop", folder: Path = DATA) -> Path:
     """Figure 7(a): the losses at the end of the trainings of Figure 3(a); they run first if their record is missing."""
-    store.chosen(panels.PANELS["fig3a"], preset)
     if not (folder / f"fig3a-{preset}.json").exists():
         reproduce("fig3a", preset=preset, folder=folder)
     (study,) = load("fig3a", preset, folder=folder)["studies"]

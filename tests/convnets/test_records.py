@@ -54,7 +54,8 @@ def test_figure_3a_is_reproduced_in_part():
     found = runs.run_job(short, 0, short.split())
     for name in runs.MEASURES:
         then = np.asarray(kept["jobs"][0][name])[places, :2]
-        np.testing.assert_allclose(found[name].T, then, rtol=5e-3, atol=5e-3)
+        # The record has five digits; a sample on the border of two classes may fall to the other one elsewhere.
+        np.testing.assert_allclose(found[name].T, then, rtol=2e-5, atol=1e-3 if "accuracy" in name else 0)
 
 
 def test_losses_of_figure_7a_are_in_the_other_record():
@@ -111,7 +112,7 @@ def test_the_first_entries_of_the_spectrum_are_reproduced():
     kept, settings = experiment.load("fig7b"), spectrum.SPECTRA["laptop"]
     x = spectrum.images("uniform", jax.random.fold_in(jax.random.key(settings.seed), 0), settings.n, settings.size)
     found = np.diagonal(spectrum.kernel_at_start(settings, x[:1]).reshape(10, 10))
-    np.testing.assert_allclose(found, kept["spectra"]["uniform"]["first_image"], rtol=1e-3)
+    np.testing.assert_allclose(found, kept["spectra"]["uniform"]["first_image"], rtol=1e-4)
 
 
 def test_the_exact_flow_agrees_with_descent():
