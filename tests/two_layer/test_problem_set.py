@@ -49,7 +49,7 @@ def test_the_tangent_fit_is_that_of_the_chapter():
     rows = np.random.default_rng(12).normal(size=(5, 4))
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     teacher = numerics.Teacher(jnp.asarray(rows[3:]), jnp.asarray([1.0, -1.0]))
-    random, tangent = BOOK.solution("still-neurons")["still_neurons"](rows[:3], rows[3:], np.array([1.0, -1.0]))
+    _, random, tangent = BOOK.solution("still-neurons")["still_neurons"](rows[:3], rows[3:], np.array([1.0, -1.0]))
     # The chapter takes the arccosine of a cosine near 1, and so has half of the digits on the diagonal.
     assert tangent == pytest.approx(float(comparisons.best_tangent_fit(jnp.asarray(rows[:3]), teacher)), rel=1e-6)
     assert tangent < random
