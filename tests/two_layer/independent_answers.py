@@ -26,7 +26,7 @@ def linearized_losses(inputs, outputs, tau, x, y, x_test, y_test, step, steps):
         def f(b, a):
             return jnp.maximum(points @ b.T, 0) @ a
 
-        parts = jax.jacobian(f, argnums=(0, 1))(tau * jnp.asarray(inputs), tau * jnp.asarray(outputs))
+        parts = jax.jit(jax.jacobian(f, argnums=(0, 1)))(tau * jnp.asarray(inputs), tau * jnp.asarray(outputs))
         return np.hstack([np.asarray(part).reshape(len(points), -1) for part in parts])
 
     train, test = rows(x), rows(x_test)
