@@ -26,7 +26,7 @@ def linearized_losses(inputs, outputs, tau, x, y, x_test, y_test, step, steps):
         def f(b, a):
             return jnp.maximum(points @ b.T, 0) @ a
 
-        parts = jax.jacobian(f, argnums=(0, 1))(tau * jnp.asarray(inputs), tau * jnp.asarray(outputs))
+        parts = jax.jit(jax.jacobian(f, argnums=(0, 1)))(tau * jnp.asarray(inputs), tau * jnp.asarray(outputs))
         return np.hstack([np.asarray(part).reshape(len(points), -1) for part in parts])
 
     train, test = rows(x), rows(x_test)
@@ -81,26 +81,42 @@ def loss_turns(inputs, outputs, x, y, x_test, y_test, taus, steps):
 def still_neurons(inputs, teacher_inputs, teacher_outputs):
     nodes, weights = np.polynomial.legendre.leggauss(40)
     m, d = inputs.shape
+    # r is the sine of the angle between x and the complement of the plane, and that angle s has a density.
+    s = np.pi / 4 * (nodes + 1)
+    length = 1.0 if d == 2 else (d - 2) * np.pi / 4 * np.sum(weights * np.sin(s) ** 2 * np.cos(s) ** (d - 3))
 
-    def moment(a, b):
-        """E x x^T over the two half spaces: a sum over the angles of the sector, and the axes across the plane."""
-        basis = np.linalg.qr(np.stack([a, b], axis=1))[0] if abs(a @ b) < 1 - 1e-12 else np.linalg.qr(a[:, None])[0]
-        if basis.shape[1] == 1:
-            return np.eye(d) / (2 * d)
+    def sector(a, b):
+        """Where both are positive on the circle of their plane: its axes, unit vectors there, weights that add to 1."""
+        basis = np.linalg.qr(np.stack([a, b], axis=1))[0]
         one, two = (np.arctan2(*(basis.T @ v)[::-1]) for v in (a, b))
         gap = (two - one + np.pi) % (2 * np.pi) - np.pi
         low, high = max(one, one + gap) - np.pi / 2, min(one, one + gap) + np.pi / 2
         turns = (high + low) / 2 + (high - low) / 2 * nodes
-        plane = basis @ np.stack([np.cos(turns), np.sin(turns)])
-        inside = 2 / d * (plane * (weights * (high - low) / 2 / (2 * np.pi))) @ plane.T
-        return inside + (high - low) / (2 * np.pi * d) * (np.eye(d) - basis @ basis.T)
+        return basis, basis @ np.stack([np.cos(turns), np.sin(turns)]), weights * (high - low) / (4 * np.pi)
+
+    def moment(a, b):
+        """E x x^T over the two half spaces: a sum over the angles of the sector, and the axes across the plane."""
+        if abs(a @ b) > 1 - 1e-12:
+            return np.eye(d) / (2 * d)
+        basis, plane, share = sector(a, b)
+        return 2 / d * (plane * share) @ plane.T + np.sum(share) / d * (np.eye(d) - basis @ basis.T)
+
+    def gates(a, b):
+        return 0.5 if abs(a @ b) > 1 - 1e-12 else np.sum(sector(a, b)[2])
+
+    def side(a, b):
+        """E max(<b, x>, 0) over the half space of a."""
+        _, plane, share = sector(a, b)
+        return length * b @ plane @ share
 
     among = np.array([[moment(a, b) for b in np.concatenate([inputs, teacher_inputs])] for a in inputs])
     second = [[s @ moment(s, t) @ t for t in teacher_inputs] for s in teacher_inputs]
     whole = teacher_outputs @ np.array(second) @ teacher_outputs
+    sides = np.array([[gates(a, b) for b in inputs] for a in inputs])
+    signs = np.array([[side(a, b) for b in teacher_inputs] for a in inputs]) @ teacher_outputs
     right = np.einsum("jkab,kb,k->ja", among[:, m:], teacher_inputs, teacher_outputs)
     gram = np.einsum("jkab->jakb", among[:, :m])
     relu = np.einsum("ja,jakb,kb->jk", inputs, gram, inputs)
-    small, large = np.einsum("ja,ja->j", inputs, right), right.ravel()
-    explained = [small @ np.linalg.solve(relu, small), large @ np.linalg.solve(gram.reshape(m * d, m * d), large)]
-    return [(whole - share) / 2 for share in explained]
+    small, large, gram = np.einsum("ja,ja->j", inputs, right), right.ravel(), gram.reshape(m * d, m * d)
+    pairs = ((sides, signs), (relu, small), (gram, large))
+    return [(whole - products @ np.linalg.solve(matrix, products)) / 2 for matrix, products in pairs]

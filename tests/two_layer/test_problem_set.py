@@ -16,7 +16,7 @@ BOOK = Workbook("two_layer")
 
 class TestProblemSet(ProblemSetTests):
     book, answers = BOOK, independent_answers
-    questions, automatic, points = 7, 5, 29
+    questions, automatic, points = 8, 5, 29
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def test_the_tangent_fit_is_that_of_the_chapter():
     rows = np.random.default_rng(12).normal(size=(5, 4))
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     teacher = numerics.Teacher(jnp.asarray(rows[3:]), jnp.asarray([1.0, -1.0]))
-    random, tangent = BOOK.solution("still-neurons")["still_neurons"](rows[:3], rows[3:], np.array([1.0, -1.0]))
+    _, random, tangent = BOOK.solution("still-neurons")["still_neurons"](rows[:3], rows[3:], np.array([1.0, -1.0]))
     # The chapter takes the arccosine of a cosine near 1, and so has half of the digits on the diagonal.
     assert tangent == pytest.approx(float(comparisons.best_tangent_fit(jnp.asarray(rows[:3]), teacher)), rel=1e-6)
     assert tangent < random
@@ -70,45 +70,63 @@ def test_what_the_written_solution_says_of_one_step_and_of_the_plane(drawn):
 
 
 def test_the_numbers_of_the_written_prediction_are_computed_again(drawn):
-    """Its table, row by row, in one run of all draws and tau."""
+    """Its table, row by row, in one run of all draws and tau; and the ratios that question 1 makes exact."""
     names, _ = drawn
     taus = np.logspace(-1.5, 1, 8)
 
-    def ended(change, m=16, c=1.0, tau=taus, steps=1500):
+    def ended(change="", m=16, c=1.0, tau=taus, steps=1500):
         found = []
         for seed in range(10):
             b, a, x, y, x_test, y_test = names["drawn_problem"](np.random.default_rng(seed), d=6, n=40, m=m)
             if change == "not symmetrized":
                 draws = np.random.default_rng([seed, 1])
                 b, a = draws.normal(size=b.shape), draws.normal(size=a.shape)
-            step = np.minimum(3 / c, 0.12 * 16 / (m * tau**2))
+            step = np.minimum(3, 0.12 * 16 * c / (m * tau**2)) / c
             last = names["descended"](tau[:, None, None] * b, tau[:, None] * a, x, c * y, step, steps)
             found.append(np.mean((names["network"](*last, x_test) - c * y_test) ** 2, axis=1) / 2)
         return np.array(found)
 
-    def read(losses):
-        half, each = losses[:, [0, -1]].mean(axis=1), np.arange(10)
-        at = np.argmax(losses > half[:, None], axis=1)
+    def passes(losses, half, tau=taus):
+        each, at = np.arange(10), np.argmax(losses > half[:, None], axis=1)
         share = (half - losses[each, at - 1]) / (losses[each, at] - losses[each, at - 1])
-        return np.stack([losses[:, 0], losses[:, -1], taus[at - 1] * (taus[at] / taus[at - 1]) ** share], axis=1)
+        return tau[at - 1] * (tau[at] / tau[at - 1]) ** share
 
-    def said(text):
-        return [float(number) for number in re.findall(r"\d+(?:\.\d+)?", text)]
+    def read(losses, tau=taus):
+        return np.stack([losses[:, 0], losses[:, -1], passes(losses, losses[:, [0, -1]].mean(axis=1), tau)], axis=1)
 
-    text = BOOK.questions["predict-then-run"].answer
-    old = read(ended(""))
-    plateau, turn = re.search(r"the plateau is (.*?), the turn is at (.*?)\.\n", text).groups()
-    for place, words in ((1, plateau), (2, turn)):
-        np.testing.assert_allclose([old[:, place].mean(), old[:, place].std(ddof=1)], said(words), rtol=0.05)
-    changes = {"teacher times 9": {"c": 9.0}, "not symmetrized": {}, "width 64": {"m": 64}}
+    def agree(ratios, words):
+        said = [float(number) for number in re.findall(r"\d+(?:\.\d+)?", words)]
+        logs = np.log(ratios)
+        np.testing.assert_allclose([np.exp(logs.mean()), logs.std(ddof=1)], said, rtol=0.05)
+
+    text = BOOK.questions["then-run"].answer
+    first = ended()
+    old = read(first)
+    plateau, turn = re.search(r"the plateau is (.*?), the turn is at (.*?), as", text).groups()
+    agree(old[:, 1], plateau)
+    agree(old[:, 2], turn)
+    losses = {}
+    one, with_half = taus[:1], np.append(taus[0] / 2, taus)
+    changes = {"teacher times 9": {"c": 9.0}, "not symmetrized": {}, "width 64": {"m": 64, "tau": with_half}}
     for change, options in changes.items():
-        ratios = read(ended(change, **options)) / old
+        losses[change] = ended(change, **options)
         cells = re.search(rf"\| {change} \|(.*)\|\n", text)[1].split("|")
-        for place, cell in enumerate(cells):
-            wanted = [ratios[:, place].mean(), ratios[:, place].std(ddof=1), np.median(ratios[:, place])]
-            np.testing.assert_allclose(said(cell), wanted[: len(said(cell))], rtol=0.05)
-    first = taus[:1]
-    for words, options in ((r"leave a factor of", {"steps": 6000}), (r"the factor is", {"tau": first / 2})):
-        ratios = ended("", **{"m": 64, "tau": first} | options)[:, 0] / old[:, 0]
-        mean, deviation = re.search(rf"{words} ([\d.]+) \(([\d.]+)\)", text).groups()
-        np.testing.assert_allclose([ratios.mean(), ratios.std(ddof=1)], [float(mean), float(deviation)], rtol=0.05)
+        for ratios, cell in zip((read(losses[change][:, -8:]) / old).T, cells, strict=True):
+            agree(ratios, cell)
+    uneven, wide = losses["not symmetrized"], losses["width 64"][:, 1:]
+    low, high = map(float, re.search(r"a power from ([\d.]+) to ([\d.]+) in all", text).groups())
+    powers = np.log(uneven[:, -1] / uneven[:, -2]) / np.log(taus[-1] / taus[-2])
+    np.testing.assert_allclose([powers.min(), powers.max()], [low, high], atol=0.05)
+    least = float(re.search(r"a factor of only (\d+)", text)[1])
+    assert np.min(uneven[:, -1] / first[:, -1]) == pytest.approx(least, rel=0.05)
+    agree(passes(uneven, first[:, [0, -1]].mean(axis=1)) / old[:, 2], re.search(r"passed at (\S+ \S+) times", text)[1])
+    half = wide[:, [0, -1]].mean(axis=1)
+    agree(passes(wide, half) / passes(first, half), re.search(r"its \$\\tau\$ is (\S+ \S+) times", text)[1])
+    late, earlier = ended(m=64, tau=one, steps=6000), losses["width 64"]
+    for words, end in (("leave a factor of", late), ("the factor is", earlier)):
+        agree(end[:, 0] / first[:, 0], re.search(rf"{words} ([\d.]+ \([\d.]+\))", text)[1])
+    moved = taus * 5**0.5
+    exact = read(ended(c=5.0, tau=moved, steps=100), moved) / read(ended(steps=100))
+    said = [float(number) for number in re.search(r"they are (\d+), (\d+) and ([\d.]+)\.\n", text).groups()]
+    np.testing.assert_allclose(exact, np.tile([25, 25, 5**0.5], (10, 1)), rtol=1e-8)
+    np.testing.assert_allclose(said, exact[0], rtol=1e-3)
